@@ -1,0 +1,218 @@
+"""`seqsearch index`: build, add, remove, info, verify, list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seqsearch.cli.options import Device, Format, Json, Overwrite, Quiet, Taxonomy, Threads
+from seqsearch.cli.screen import progress, say, say_json, say_table
+from seqsearch.settings import DEFAULT_ENCODER
+
+app = typer.Typer(help="Build, change and inspect indexes.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="INDEX", help="Index folder.", show_default=False)]
+Libraries = Annotated[
+    list[Path],
+    typer.Argument(metavar="LIBRARY...", help="FASTA, of any compression.", show_default=False),
+]
+
+
+@app.command()
+def build(
+    libraries: Libraries,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Index folder.", show_default=False)],
+    taxonomy: Taxonomy = None,
+    format: Format = "auto",
+    encoder: Annotated[
+        str, typer.Option("--encoder", help="Name of an encoder, or its folder.")
+    ] = DEFAULT_ENCODER,
+    marker: Annotated[str, typer.Option("--marker", help="What the library is of, say COI.")] = "",
+    device: Device = "auto",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Build an index of reference libraries.
+
+    Example: seqsearch index build refs.fasta.gz --taxonomy refs.tsv -o indexes/coi
+    """
+    from seqsearch.jobs.build import build_index
+    from seqsearch.settings import BuildSettings
+
+    with progress(quiet) as report:
+        change = build_index(
+            libraries,
+            out,
+            taxonomy=taxonomy,
+            format=format,
+            marker=marker,
+            overwrite=overwrite,
+            settings=BuildSettings(encoder=encoder, device=device, threads=threads),
+            progress=report,
+        )
+    _say_change(change, quiet, json)
+
+
+@app.command()
+def add(
+    index: Folder,
+    libraries: Libraries,
+    taxonomy: Taxonomy = None,
+    format: Format = "auto",
+    threads: Threads = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Add libraries to an index.
+
+    Example: seqsearch index add indexes/coi more.fasta --taxonomy more.tsv
+    """
+    from seqsearch.jobs.build import add_to_index
+
+    with progress(quiet) as report:
+        change = add_to_index(
+            index, libraries, taxonomy=taxonomy, format=format, threads=threads, progress=report
+        )
+    _say_change(change, quiet, json)
+
+
+@app.command()
+def remove(
+    index: Folder,
+    ref_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[REF_ID]...", show_default=False)
+    ] = None,
+    ids_file: Annotated[
+        Path | None, typer.Option("--ids-file", help="Ids, one a line.", show_default=False)
+    ] = None,
+    threads: Threads = 0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Take references out of an index, by id.
+
+    Example: seqsearch index remove indexes/coi GBMIN1234-12 GBMIN1235-12
+    """
+    from seqsearch.jobs.build import remove_from_index
+
+    ids = list(ref_ids or [])
+    if ids_file is not None:
+        ids += [line.strip() for line in ids_file.read_text().splitlines() if line.strip()]
+    with progress(quiet) as report:
+        change = remove_from_index(index, ids, threads=threads, progress=report)
+    _say_change(change, quiet, json)
+
+
+@app.command()
+def info(index: Folder, json: Json = False) -> None:
+    """Show what an index is made of.
+
+    Example: seqsearch index info indexes/coi
+    """
+    from seqsearch.jobs.inspecting import describe_index
+
+    described = describe_index(index)
+    if json:
+        say_json(described)
+        return
+    counts = described.pop("counts")
+    sources, notes = described.pop("sources"), described.pop("notes")
+    described["size"] = f"{described.pop('bytes') / 1e6:,.1f} MB"
+    described["ranks"] = ", ".join(f"{rank} {counts[rank]:,}" for rank in described["ranks"])
+    described["rows"] = (
+        f"{counts['rows']:,} unique sequences of {counts['records']:,} records, "
+        f"{counts['removed']:,} rows taken out"
+    )
+    for name, value in described.items():
+        say(f"{name:10} {value}")
+    _say_sources(sources)
+    _say_notes(notes)
+
+
+@app.command()
+def verify(index: Folder, threads: Threads = 0, quiet: Quiet = False) -> None:
+    """Check the hashes of all files, and that references find themselves.
+
+    Example: seqsearch index verify indexes/coi
+    """
+    from seqsearch.jobs.inspecting import verify_index
+
+    done = verify_index(index, threads=threads)
+    say(
+        f"{index}: sound ({done.files} files as written, "
+        f"{done.sampled} sampled references find themselves)",
+        quiet,
+    )
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Folder of index folders.")] = Path("indexes"),
+    json: Json = False,
+) -> None:
+    """List the indexes in a folder.
+
+    Example: seqsearch index list indexes
+    """
+    from seqsearch.jobs.inspecting import list_indexes
+
+    found = list_indexes(folder)
+    if json:
+        say_json(found)
+    elif not found:
+        say(f"no index in {folder}")
+    else:
+        columns = ["index", "marker", "references", "records", "species", "encoder", "made"]
+        rows: list[list[Any]] = [
+            [
+                one["index"],
+                one["marker"],
+                one["counts"]["rows"],
+                one["counts"]["records"],
+                one["counts"].get("species"),
+                one["encoder"],
+                one["made"],
+            ]
+            for one in found
+        ]
+        say_table(columns, rows)
+
+
+def _say_change(change: Any, quiet: bool, json: bool) -> None:
+    manifest = change.manifest
+    if json:
+        from seqsearch.jobs.inspecting import describe_index
+
+        say_json(describe_index(change.folder))
+        return
+    if quiet:
+        return
+    _say_sources(change.sources)
+    _say_notes(manifest.notes)
+    counts = manifest.counts
+    say(
+        f"{change.folder}: {counts['rows']:,} unique sequences of {counts['records']:,} records, "
+        + ", ".join(f"{counts[rank]:,} {rank}" for rank in manifest.ranks)
+        + f" (state {manifest.number})"
+    )
+
+
+def _say_sources(sources: Any) -> None:
+    from seqsearch.libraries.ledger import Ledger
+
+    for source in sources:
+        lines = Ledger(**source["ledger"]).lines()
+        say(f"{source['source']} ({source['format']}): {lines[0]}")
+        for line in lines[1:]:
+            say(f"  {line}")
+
+
+def _say_notes(notes: Any) -> None:
+    if notes:
+        say(f"taxonomy: {len(notes):,} paths repaired or noted (all of them: index info --json)")
+        for note in notes[:3]:
+            say(f"  {note}")

@@ -1,0 +1,103 @@
+"""A development split from references: what a vote says when a reference's own kin are hidden.
+
+Settings are chosen here, never on the bench's queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqsearch.index.store import IndexStore
+from seqsearch.search.retrieve import Retriever
+from seqsearch.search.vote import vote
+from seqsearch.tables import Float32, Int32, Int64
+
+DEPTH = 1000  # candidates looked at before kin are hidden
+CANDIDATES = 50  # that vote afterwards
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Answers of one way of hiding under one kernel.
+
+    Attributes
+    ----------
+    hidden : str
+        "itself", or the rank whose members were hidden.
+    rank : str
+        The rank that is asked: the lowest that stays known.
+    kernel : (float, float)
+    queries : int
+    right : float
+        Percent of the queries.
+    log_loss : float
+        Mean of -log share of a right name, -log(1 - share) of a wrong one; less is better.
+    """
+
+    hidden: str
+    rank: str
+    kernel: tuple[float, float]
+    queries: int
+    right: float
+    log_loss: float
+
+
+def try_kernels(
+    store: IndexStore, kernels: Sequence[tuple[float, float]], sample: int = 2000, seed: int = 0
+) -> Iterator[Outcome]:
+    """Yield outcomes for a sample of the references, for every way of hiding and kernel."""
+    rng = np.random.default_rng(seed)
+    taxonomy, votes = store.taxonomy, store.votes
+    lone = store.live_rows[np.diff(votes.start)[store.live_rows] == 1]
+    rows = np.sort(rng.choice(lone, min(sample, len(lone)), replace=False))
+    found, similarities = _candidates(store, rows)
+    ranks = list(taxonomy.ranks)
+    for hidden, rank in (("itself", "species"), ("species", "genus"), ("genus", "family")):
+        if rank not in ranks or (hidden != "itself" and hidden not in ranks):
+            continue
+        asked = ranks.index(rank)
+        taxon = votes.taxon[votes.start[rows]]
+        near, near_similarities = _without_kin(
+            store, rows, found, similarities, None if hidden == "itself" else ranks.index(hidden)
+        )
+        known = np.flatnonzero(_has_kin(store, near, taxonomy.lineage[taxon, asked], asked))
+        for kernel in kernels:
+            ballots = vote(taxonomy, votes, near[known], near_similarities[known], kernel=kernel)
+            is_right = ballots.taxon[:, asked] == taxonomy.lineage[taxon[known], asked]
+            share = np.clip(ballots.share[:, asked].astype(np.float64), 1e-3, 1 - 1e-3)
+            loss = -np.where(is_right, np.log(share), np.log(1 - share)).mean()
+            yield Outcome(hidden, rank, kernel, len(known), 100 * is_right.mean(), float(loss))
+
+
+def _candidates(store: IndexStore, rows: Int64) -> tuple[Int64, Float32]:
+    retriever = Retriever(store)
+    vectors = np.concatenate([store.segments[0].vectors[row][None] for row in rows])
+    depth = min(DEPTH, len(store.live_rows))
+    return retriever.search(vectors.astype(np.float32), depth)
+
+
+def _without_kin(
+    store: IndexStore, rows: Int64, found: Int64, similarities: Float32, rank: int | None
+) -> tuple[Int64, Float32]:
+    """Take each row itself and, with a rank, its kin out of its candidates."""
+    lineage, votes = store.taxonomy.lineage, store.votes
+    hidden = found == rows[:, None]
+    if rank is not None:
+        own = lineage[votes.taxon[votes.start[rows]], rank]
+        first = lineage[votes.taxon[votes.start[found]], rank]
+        hidden |= (first == own[:, None]) & (own[:, None] >= 0)
+    order = np.argsort(hidden, axis=1, kind="stable")[:, :CANDIDATES]
+    kept = np.where(
+        np.take_along_axis(hidden, order, axis=1), -1, np.take_along_axis(found, order, 1)
+    )
+    return kept, np.take_along_axis(similarities, order, axis=1)
+
+
+def _has_kin(store: IndexStore, near: Int64, truth: Int32, rank: int) -> np.ndarray:
+    """(n,) bool: queries whose true taxon is still among the candidates' names."""
+    lineage, votes = store.taxonomy.lineage, store.votes
+    names = lineage[votes.taxon[votes.start[np.maximum(near, 0)]], rank]
+    return (truth >= 0) & ((names == truth[:, None]) & (near >= 0)).any(axis=1)

@@ -1,0 +1,171 @@
+"""The manifest: what an index consists of. Swapping it is the only change a reader ever sees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seqsearch.errors import FolderError
+from seqsearch.tables import flush_to_disk, sha256_of, whole_file, write_json
+
+FORMAT_VERSION = 1
+CURRENT = "manifest.json"
+HISTORY = "manifests"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One state of an index.
+
+    Attributes
+    ----------
+    number : int
+        Counts the states of this folder from 1.
+    action : str
+        What made it: build, add, remove.
+    created : str
+        ISO 8601, UTC.
+    package_version : str
+    marker : str
+        What the library is of, free text.
+    ranks : tuple of str
+        Highest first.
+    encoder : dict
+        name, sha256, dim.
+    segments : tuple of dict
+        name, first_row, rows; a row's number is its place in the segment plus first_row.
+    removed : str
+        File of the rows taken out, "" where there are none.
+    catalog : str
+    files : dict of str to dict
+        size and sha256 by path inside the folder; every file of this state.
+    counts : dict
+        rows (live unique sequences), records, taxa, removed, species ... by rank.
+    sources : tuple of dict
+        source, path, format, sha256, records of each library, with its ledger.
+    views : tuple of str
+        Sets of vectors over the rows.
+    ann : dict
+        type ("exact"), its settings, its measured recall.
+    calibration : str
+        File, "" where probabilities are vote shares.
+    notes : tuple of str
+        What the repair of the taxonomy did.
+    """
+
+    number: int
+    action: str
+    created: str
+    package_version: str
+    marker: str
+    ranks: tuple[str, ...]
+    encoder: dict[str, Any]
+    segments: tuple[dict[str, Any], ...]
+    removed: str
+    catalog: str
+    files: dict[str, dict[str, Any]]
+    counts: dict[str, int]
+    sources: tuple[dict[str, Any], ...]
+    views: tuple[str, ...]
+    ann: dict[str, Any]
+    calibration: str
+    notes: tuple[str, ...]
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def index_id(self) -> str:
+        """SHA-256 of the manifest: the same index has the same id wherever it is copied."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the current manifest of an index folder.
+
+    Raises
+    ------
+    FolderError
+        No index there, an unfinished build, a damaged manifest, or another format version.
+    """
+    path = folder / CURRENT
+    if not path.is_file():
+        if not folder.exists():
+            raise FolderError(folder, "no such index")
+        if (folder / "segments").is_dir():
+            raise FolderError(
+                folder, "the build of this index was cut off", advice="run index build again"
+            )
+        raise FolderError(folder, "not an index (no manifest.json)")
+    try:
+        fields = json.loads(path.read_text())
+        version = fields["format_version"]
+        if version != FORMAT_VERSION:
+            raise FolderError(
+                folder,
+                f"index format {version}, this version reads {FORMAT_VERSION}",
+                advice="update seqsearch, or build the index again",
+            )
+        for key in ("ranks", "segments", "sources", "views", "notes"):
+            fields[key] = tuple(fields[key])
+        return Manifest(**fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FolderError(
+            path, "the manifest is damaged", advice=_restore_advice(folder)
+        ) from error
+
+
+def _restore_advice(folder: Path) -> str:
+    kept = sorted((folder / HISTORY).glob("[0-9]*.json"))
+    return f"copy {HISTORY}/{kept[-1].name} over it" if kept else "build the index again"
+
+
+def commit(folder: Path, manifest: Manifest) -> None:
+    """Make a manifest current; all files it names must be on disk already."""
+    for name in manifest.files:
+        flush_to_disk(folder / name)
+    for inside in {(folder / name).parent for name in manifest.files}:
+        flush_to_disk(inside)
+    history = folder / HISTORY
+    history.mkdir(exist_ok=True)
+    written = history / f"{manifest.number:04d}.json"
+    write_json(asdict(manifest), written)
+    with whole_file(folder / CURRENT) as temporary:
+        temporary.write_bytes(written.read_bytes())
+
+
+def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of files, by name inside the folder."""
+    return {
+        name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
+        for name in names
+    }
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Raise `FolderError` if a file of the manifest is missing or of another size."""
+    for name, known in manifest.files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError as error:
+            raise FolderError(
+                path, "a file of the index is missing", advice="build it again"
+            ) from error
+        if size != known["size"]:
+            raise FolderError(
+                path,
+                f"has {size:,} bytes, the manifest says {known['size']:,}: cut short or changed",
+                advice="build the index again",
+            )
+
+
+def check_hashes(folder: Path, manifest: Manifest) -> None:
+    """Raise `FolderError` if the content of a file of the manifest has changed."""
+    check_sizes(folder, manifest)
+    for name, known in manifest.files.items():
+        if sha256_of(folder / name) != known["sha256"]:
+            raise FolderError(
+                folder / name, "its content has changed (SHA-256)", advice="build the index again"
+            )

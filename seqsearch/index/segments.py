@@ -1,0 +1,142 @@
+"""Segments: one row a unique sequence, with all its labels and its vector. Written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.digests import UInt64
+from seqsearch.errors import FolderError
+from seqsearch.tables import Float32, Int64, lists_from, one_array, to_numpy, write_parquet
+
+FOLDER = "segments"
+VIEW = "default"
+BLOCK = 4096  # sequences encoded at once
+Float16 = np.ndarray[Any, np.dtype[np.float16]]
+FILES = ("refs.parquet", "sequences.u8.npy", "offsets.npy", f"{VIEW}/vectors.f16.npy")
+
+
+def write_segment(
+    folder: Path,
+    rows: SequenceBatch,
+    digests: UInt64,
+    labels: pa.Table,
+    encode: Callable[[SequenceBatch], Float32],
+    dim: int,
+) -> None:
+    """Write one segment.
+
+    Parameters
+    ----------
+    folder : Path
+        Made here.
+    rows : SequenceBatch
+        Unique sequences; ids are each row's first label.
+    digests : (n, 2) uint64
+    labels : pyarrow.Table
+        `row` (int64, place in this segment, ascending), ref_id, source, accession, external_id
+        and one column a rank: one line a record.
+    encode : callable
+        From a batch to (n, dim) float32.
+    """
+    (folder / VIEW).mkdir(parents=True)
+    offsets = np.searchsorted(to_numpy(labels["row"]), np.arange(len(rows) + 1))
+    fields = [name for name in labels.column_names if name != "row"]
+    structs = pa.StructArray.from_arrays([one_array(labels[name]) for name in fields], names=fields)
+    refs = pa.table(
+        {
+            "ref_id": rows.ids,
+            "digest": _binary(digests),
+            "length": pa.array(rows.lengths.astype(np.int32)),
+            "labels": lists_from(structs, offsets),
+        }
+    )
+    write_parquet(refs, folder / "refs.parquet")
+    np.save(folder / "sequences.u8.npy", rows.bytes)
+    np.save(folder / "offsets.npy", rows.offsets)
+    blocks = (
+        encode(rows.slice(start, min(start + BLOCK, len(rows)))).astype(np.float16)
+        for start in range(0, len(rows), BLOCK)
+    )
+    _save_blocks(folder / VIEW / "vectors.f16.npy", blocks, (len(rows), dim))
+
+
+def _save_blocks(path: Path, blocks: Iterator[Float16], shape: tuple[int, int]) -> None:
+    """Write a .npy file block by block; a full disk raises here, where a memory map would crash."""
+    with path.open("wb") as handle:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(handle, header)
+        for block in blocks:
+            handle.write(block.data)
+
+
+def _binary(digests: UInt64) -> pa.Array:
+    raw = pa.py_buffer(np.ascontiguousarray(digests))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(digests), [None, raw])
+
+
+class Segment:
+    """A segment opened for reading; large arrays are memory-mapped.
+
+    Attributes
+    ----------
+    name : str
+    first_row, rows : int
+        Numbers of its rows in the index.
+    sequences : (bases,) uint8
+    offsets : (rows + 1,) int64
+    vectors : (rows, d) float16
+    """
+
+    def __init__(self, index: Path, name: str, first_row: int, rows: int) -> None:
+        self.folder = index / FOLDER / name
+        self.name, self.first_row, self.rows = name, first_row, rows
+        self.sequences = _mapped(self.folder / "sequences.u8.npy")
+        self.offsets: Int64 = _mapped(self.folder / "offsets.npy")
+        self.vectors: Float16 = _mapped(self.folder / VIEW / "vectors.f16.npy")
+        if len(self.offsets) != rows + 1 or len(self.vectors) != rows:
+            raise FolderError(
+                self.folder, f"holds not the {rows:,} rows of the manifest", advice="build it again"
+            )
+
+    def refs(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read `refs.parquet`: ref_id, digest, length, labels."""
+        return pq.read_table(self.folder / "refs.parquet", columns=columns)
+
+    def digests(self) -> UInt64:
+        """(rows, 2) uint64."""
+        column = one_array(self.refs(["digest"])["digest"])
+        return np.frombuffer(column.buffers()[1], np.uint64)[: 2 * self.rows].reshape(-1, 2)
+
+    def labels(self) -> pa.Table:
+        """Return one line a record: `row` (number in the index) and the label's fields."""
+        column = one_array(self.refs(["labels"])["labels"])
+        row = to_numpy(pc.list_parent_indices(column)).astype(np.int64) + self.first_row
+        structs = column.flatten()
+        fields = {field.name: structs.field(i) for i, field in enumerate(structs.type)}
+        return pa.table({"row": pa.array(row), **fields})
+
+    def batch(self, rows: Int64) -> SequenceBatch:
+        """Return the sequences of rows (numbers in the index) with their ref_ids."""
+        ids = one_array(self.refs(["ref_id"])["ref_id"])
+        return SequenceBatch(ids, self.sequences, self.offsets).take(rows - self.first_row)
+
+
+def _mapped(path: Path) -> np.ndarray[Any, Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:  # an empty array cannot be mapped
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError:
+            raise FolderError(path, f"not a readable array ({error})") from error
+        if array.size:
+            raise
+        return array

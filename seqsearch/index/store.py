@@ -1,0 +1,142 @@
+"""An index opened for reading: one manifest, and the files it names."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.digests import UInt64
+from seqsearch.errors import FolderError, SettingsError
+from seqsearch.index.catalog import Catalog, Votes
+from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
+from seqsearch.index.segments import Segment
+from seqsearch.tables import Int32, Int64, to_numpy
+from seqsearch.taxonomy import Taxonomy
+
+
+class IndexStore:
+    """One state of an index. Later writers do not disturb it.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : Manifest
+    segments : list of Segment
+    catalog : Catalog
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        check_sizes(folder, manifest)
+        self.segments = [
+            Segment(folder, entry["name"], entry["first_row"], entry["rows"])
+            for entry in manifest.segments
+        ]
+        self.catalog = Catalog(folder / manifest.catalog, manifest.ranks)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> IndexStore:
+        """Open the current state of an index folder.
+
+        Raises
+        ------
+        FolderError
+            There is no index, or a file is missing, cut short, or of another version.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        try:
+            return cls(folder, manifest)
+        except FolderError:
+            renewed = read_manifest(folder)  # a writer may have replaced the index just now
+            if renewed == manifest:
+                raise
+            return cls(folder, renewed)
+
+    @property
+    def encoder_folder(self) -> Path:
+        """The encoder that made the vectors."""
+        return self.folder / str(self.manifest.encoder["folder"])
+
+    @property
+    def rows(self) -> int:
+        """Rows ever numbered, those taken out included."""
+        return sum(segment.rows for segment in self.segments)
+
+    @cached_property
+    def removed(self) -> Int64:
+        """(r,) int64: rows taken out, ascending."""
+        if not self.manifest.removed:
+            return np.empty(0, np.int64)
+        return np.load(self.folder / self.manifest.removed, allow_pickle=False)
+
+    @cached_property
+    def live_rows(self) -> Int64:
+        """(rows - r,) int64: rows that are searched, ascending."""
+        is_live = np.ones(self.rows, np.bool_)
+        is_live[self.removed] = False
+        return np.flatnonzero(is_live)
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The taxonomy of the live rows."""
+        return self.catalog.taxonomy()
+
+    @cached_property
+    def votes(self) -> Votes:
+        """What each row votes for."""
+        return self.catalog.votes(self.rows)
+
+    @cached_property
+    def order_keys(self) -> UInt64:
+        """(rows,) uint64: a hash of each sequence; orders equally similar rows."""
+        return np.ascontiguousarray(self.digests()[:, 0])
+
+    def digests(self) -> UInt64:
+        """(rows, 2) uint64: hashes of all sequences."""
+        return np.concatenate([segment.digests() for segment in self.segments])
+
+    def lengths(self) -> Int32:
+        """(rows,) int32: bases of all sequences."""
+        pieces = [np.diff(segment.offsets) for segment in self.segments]
+        return np.concatenate(pieces).astype(np.int32)
+
+    def live_labels(self) -> pa.Table:
+        """Return one line a live record, rank columns of the whole index filled with null."""
+        tables = [segment.labels() for segment in self.segments]
+        table = pa.concat_tables(tables, promote_options="default")
+        gone = pc.is_in(table["row"], value_set=pa.array(self.removed))
+        return table.filter(pc.invert(gone))
+
+    def sequences(self, rows: Int64) -> SequenceBatch:
+        """Return the sequences of rows, in the order of the segments."""
+        parts = []
+        for segment in self.segments:
+            own = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.rows)]
+            parts.append(segment.batch(own))
+        return SequenceBatch.concatenate(parts)
+
+    def rows_below(self, taxon_name: str) -> Int64:
+        """Return the live rows with a label below any taxon of a name.
+
+        Raises
+        ------
+        SettingsError
+            No taxon has that name.
+        """
+        taxa = np.flatnonzero(to_numpy(pc.equal(self.taxonomy.name, taxon_name)))
+        if not len(taxa):
+            raise SettingsError("taxon", taxon_name, "the name of a taxon in this index")
+        is_below = np.logical_or.reduce(np.isin(self.taxonomy.lineage, taxa), axis=1)
+        votes = self.votes
+        row_of_vote = np.repeat(np.arange(self.rows), np.diff(votes.start))
+        return np.unique(row_of_vote[is_below[votes.taxon]])
+
+    def close(self) -> None:
+        """Close the catalog."""
+        self.catalog.close()

@@ -1,0 +1,234 @@
+"""An index opened for writing: one writer at a time, new files first, the manifest last."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.digests import UInt64
+from seqsearch.errors import FolderError
+from seqsearch.index import segments
+from seqsearch.index.catalog import CatalogSummary, write_catalog
+from seqsearch.index.manifest import CURRENT, HISTORY, Manifest, commit, describe_files
+from seqsearch.index.segments import Segment, write_segment
+from seqsearch.index.store import IndexStore
+from seqsearch.tables import Float32, Int64, whole_file
+
+_OWN = {CURRENT, HISTORY, segments.FOLDER, ".lock"}
+_OWN_PATTERNS = ("encoder", "encoder-*", "catalog-*.duckdb", "removed-*.npy", ".*.tmp*")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the index's writer lock; it goes with the process, however that ends.
+
+    Raises
+    ------
+    FolderError
+        Another process is writing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderError(folder, "another process is writing this index") from error
+        yield
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Raise `FolderError` unless an index may be built in a folder.
+
+    It may where nothing is, where a build was cut off, and, with `overwrite`, over an index; never
+    over files that are no index's.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(folder, "there is a file of this name", advice="choose another output")
+    if not folder.is_dir():
+        return
+    foreign = [entry.name for entry in folder.iterdir() if not _is_own(entry)]
+    if foreign:
+        raise FolderError(
+            folder, f"has files that are no index's ({foreign[0]})", advice="choose another output"
+        )
+    if (folder / CURRENT).exists() and not overwrite:
+        raise FolderError(folder, "this index exists", advice="give --overwrite to replace it")
+
+
+def _is_own(entry: Path) -> bool:
+    return entry.name in _OWN or any(entry.match(pattern) for pattern in _OWN_PATTERNS)
+
+
+class IndexWriter:
+    """Writes the next state of an index; use inside `locked`.
+
+    Parameters
+    ----------
+    folder : Path
+    store : IndexStore or None
+        The state that is added to; None starts anew.
+    """
+
+    def __init__(self, folder: Path, store: IndexStore | None) -> None:
+        self.folder, self.store = folder, store
+        self.number = 1 + max(
+            (int(p.stem) for p in (folder / HISTORY).glob("[0-9]*.json")), default=0
+        )
+        self._clear_leftovers()
+        self._new: list[Segment] = []
+
+    def add_segment(
+        self,
+        rows: SequenceBatch,
+        digests: UInt64,
+        labels: pa.Table,
+        encode: Callable[[SequenceBatch], Float32],
+        dim: int,
+    ) -> None:
+        """Write a segment of unique sequences; arguments as for `segments.write_segment`."""
+        name = f"{self.number:04d}"
+        write_segment(self.folder / segments.FOLDER / name, rows, digests, labels, encode, dim)
+        first = self.store.rows if self.store else 0
+        self._new.append(Segment(self.folder, name, first, len(rows)))
+
+    def commit(
+        self,
+        *,
+        action: str,
+        removed: Int64,
+        ranks: tuple[str, ...],
+        marker: str,
+        encoder: dict[str, Any],
+        sources: tuple[dict[str, Any], ...],
+        package_version: str,
+    ) -> Manifest:
+        """Write what is derived, then the manifest; from then on readers see the new state.
+
+        Parameters
+        ----------
+        removed : (r,) int64
+            All rows taken out, ascending, those of earlier states included.
+        encoder : dict
+            With `folder`, the encoder's own folder inside the index.
+        """
+        everything = [*(self.store.segments if self.store else []), *self._new]
+        removed_file = self._write_removed(removed)
+        catalog = f"catalog-{self.number:04d}.duckdb"
+        summary = self._write_catalog(catalog, everything, removed, ranks, sources)
+        names = [catalog, *([removed_file] if removed_file else [])]
+        names += [
+            f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
+        ]
+        inside = self.folder / encoder["folder"]
+        names += [f"{encoder['folder']}/{p.name}" for p in sorted(inside.iterdir())]
+        manifest = Manifest(
+            number=self.number,
+            action=action,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            package_version=package_version,
+            marker=marker,
+            ranks=ranks,
+            encoder=encoder,
+            segments=tuple(
+                {"name": s.name, "first_row": s.first_row, "rows": s.rows} for s in everything
+            ),
+            removed=removed_file,
+            catalog=catalog,
+            files=describe_files(self.folder, names),
+            counts={**summary.counts, "removed": len(removed)},
+            sources=sources,
+            views=(segments.VIEW,),
+            ann={"type": "exact"},
+            calibration="",
+            notes=tuple(_notes(summary)),
+        )
+        commit(self.folder, manifest)
+        return manifest
+
+    def drop_history(self) -> None:
+        """Delete what only earlier states need; after a commit that replaced them."""
+        for path in (self.folder / HISTORY).glob("[0-9]*.json"):
+            if int(path.stem) != self.number:
+                path.unlink()
+        self._clear_leftovers()
+
+    def _write_removed(self, removed: Int64) -> str:
+        if not len(removed):
+            return ""
+        name = f"removed-{self.number:04d}.npy"
+        with whole_file(self.folder / name) as temporary, temporary.open("wb") as handle:
+            np.save(handle, removed)
+        return name
+
+    def _write_catalog(
+        self,
+        name: str,
+        everything: list[Segment],
+        removed: Int64,
+        ranks: tuple[str, ...],
+        sources: tuple[dict[str, Any], ...],
+    ) -> CatalogSummary:
+        labels = pa.concat_tables([s.labels() for s in everything], promote_options="default")
+        gone = pc.is_in(labels["row"], value_set=pa.array(removed))
+        lengths = np.concatenate([np.diff(s.offsets) for s in everything]).astype(np.int32)
+        told = ("source", "path", "format", "sha256", "records", "kept")
+        source_lines = pa.table(
+            {key: pa.array([str(source[key]) for source in sources]) for key in told}
+        )
+        return write_catalog(
+            self.folder / name, labels.filter(pc.invert(gone)), lengths, ranks, source_lines
+        )
+
+    def _clear_leftovers(self) -> None:
+        """Delete files of our own that no manifest names: what a killed writer left behind."""
+        named: set[str] = set()
+        kept = list((self.folder / HISTORY).glob("[0-9]*.json"))
+        current = self.folder / CURRENT
+        for path in kept + ([current] if current.is_file() else []):
+            named |= set(_files_named(path))
+        top = {name.split("/")[0] for name in named} | {CURRENT, HISTORY, ".lock"}
+        held = {name.split("/")[1] for name in named if name.startswith(f"{segments.FOLDER}/")}
+        for entry in self.folder.iterdir():
+            if entry.name not in top and _is_own(entry):
+                _delete(entry)
+        inside = self.folder / segments.FOLDER
+        for entry in inside.iterdir() if inside.is_dir() else ():
+            if entry.name not in held:
+                _delete(entry)
+
+
+def _files_named(path: Path) -> list[str]:
+    return list(json.loads(path.read_text())["files"])
+
+
+def _delete(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
+
+
+def _notes(summary: CatalogSummary) -> list[str]:
+    notes = []
+    for repair in summary.repairs:
+        old, new = (";".join(name or "-" for name in path) for path in (repair.old, repair.new))
+        notes.append(
+            f"{repair.rank} {repair.name}: {repair.records:,} records moved from {old} to {new}"
+        )
+    if summary.homonyms:
+        shown = ", ".join(summary.homonyms[:10]) + (", ..." if len(summary.homonyms) > 10 else "")
+        notes.append(
+            f"{len(summary.homonyms):,} names stand in several lineages and are kept apart: {shown}"
+        )
+    return notes

@@ -1,0 +1,157 @@
+"""What this machine can do, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqsearch import __version__
+from seqsearch.dna.digests import mix64
+from seqsearch.dna.simulation import simulate_library
+from seqsearch.encoders.registry import load_encoder
+from seqsearch.errors import MissingExtraError
+from seqsearch.index.flat import FlatIndex, load_faiss
+from seqsearch.settings import DEFAULT_ENCODER
+from seqsearch.threads import available_cores
+
+# Extra: the module it brings, the package that has it, and what for.
+EXTRAS = {
+    "models": ("torch", "torch", "transformer encoders, encoding on a GPU"),
+    "train": ("accelerate", "accelerate", "training encoders"),
+    "report": ("plotly", "plotly", "reports and maps"),
+    "genomes": ("pyrodigal", "pyrodigal", "gene finding in genomes"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    what : str
+    works : bool or None
+        False where something needed is missing; None where it is optional and absent.
+    detail : str
+    """
+
+    what: str
+    works: bool | None
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """Look at the machine, the packages and the extras, and search a small library."""
+    return [
+        Finding("seqsearch", True, f"{__version__} on Python {platform.python_version()}"),
+        Finding("cores", True, f"{available_cores()} usable of {os.cpu_count()}"),
+        _memory(),
+        _disk(Path.cwd()),
+        _numba_cache(),
+        _faiss(),
+        _gpu(),
+        *(_extra(name, *what) for name, what in EXTRAS.items()),
+        _self_test(),
+    ]
+
+
+def _memory() -> Finding:
+    """Free memory, within the container's limit where there is one."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return Finding("memory", None, "not known on this system")
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    limit = _container_limit()
+    if limit is not None:
+        free = min(free, limit)
+    return Finding("memory", True, f"{free / 2**30:.1f} GiB free")
+
+
+def _container_limit() -> int | None:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):  # no cgroup v2 here: no limit that we could know of
+        return None
+    return None if limit == "max" else int(limit) - used
+
+
+def _disk(folder: Path) -> Finding:
+    return Finding(
+        "disk", True, f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB free in {folder}"
+    )
+
+
+def _numba_cache() -> Finding:
+    """Compiled code is kept beside the package, or in the user's cache."""
+    folder = Path(str(mix64.stats.cache_path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("compiled code", True, f"kept in {folder}")
+    except OSError as error:
+        advice = "set NUMBA_CACHE_DIR to a folder that can be written, or every start compiles anew"
+        return Finding("compiled code", False, f"{folder}: {error.strerror}; {advice}")
+
+
+def _faiss() -> Finding:
+    try:
+        faiss = load_faiss()
+    except MissingExtraError as error:
+        return Finding("FAISS", False, str(error))
+    core = os.environ.get("OPENBLAS_CORETYPE", "its own choice")
+    return Finding("FAISS", True, f"{faiss.__version__}, BLAS for {core}")
+
+
+def _gpu() -> Finding:
+    """Whether FAISS sees a GPU and has kernels for it: a search tells."""
+    try:
+        faiss = load_faiss()
+    except MissingExtraError:
+        return Finding("GPU search", None, "no FAISS")
+    if not hasattr(faiss, "StandardGpuResources"):
+        return Finding("GPU search", None, "FAISS is the CPU build; on Linux: the extra gpu")
+    if not faiss.get_num_gpus():
+        return Finding("GPU search", None, "FAISS is the GPU build, but sees no GPU")
+    try:
+        resources = faiss.StandardGpuResources()
+        index = faiss.GpuIndexFlatIP(resources, 8)
+        index.add(np.eye(8, dtype=np.float32))
+        _, found = index.search(np.eye(8, dtype=np.float32), 1)
+    except RuntimeError as error:  # no kernel image for this card
+        return Finding("GPU search", False, str(error).splitlines()[0])
+    works = bool((found[:, 0] == np.arange(8)).all())
+    return Finding("GPU search", works, f"{faiss.get_num_gpus()} GPUs, a test search was right")
+
+
+def _extra(name: str, module: str, package: str, purpose: str) -> Finding:
+    if importlib.util.find_spec(module) is None:
+        return Finding(
+            f"extra {name}", None, f"absent ({purpose}): pip install 'seqsearch[{name}]'"
+        )
+    return Finding(f"extra {name}", True, f"{package} {importlib.metadata.version(package)}")
+
+
+def _self_test() -> Finding:
+    """Every reference of a small simulated library must find itself."""
+    library = simulate_library(families=2)
+    encoder = load_encoder(DEFAULT_ENCODER)
+    vectors = encoder.encode(library.references)
+    try:
+        index = FlatIndex(encoder.dim)
+    except MissingExtraError as error:
+        return Finding("self-test", False, str(error))
+    index.add(vectors)
+    products, _ = index.search(vectors, 1, available_cores())
+    works = bool((products[:, 0] > 1 - 1e-4).all())
+    return Finding("self-test", works, f"{len(vectors)} simulated references find themselves")

@@ -1,0 +1,112 @@
+"""Looking at indexes: describe, list, verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.registry import load_encoder
+from seqsearch.errors import FolderError, InputError
+from seqsearch.index.manifest import CURRENT, check_hashes, read_manifest
+from seqsearch.index.store import IndexStore
+from seqsearch.search.retrieve import Retriever
+
+
+def encoder_of(store: IndexStore, threads: int = 0) -> Encoder:
+    """Load the encoder that made an index's vectors.
+
+    Raises
+    ------
+    FolderError
+        Its folder is damaged, or holds another encoder.
+    """
+    encoder = load_encoder(store.encoder_folder, threads)
+    if encoder.content_hash != store.manifest.encoder["sha256"]:
+        raise FolderError(
+            store.encoder_folder, "not the encoder that made the vectors", advice="build again"
+        )
+    return encoder
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify_index` looked at, all of it sound.
+
+    Attributes
+    ----------
+    files, sampled : int
+        Files whose hashes agree, references that found themselves.
+    """
+
+    files: int
+    sampled: int
+
+
+def verify_index(index: str | Path, *, sample: int = 200, threads: int = 0) -> Verification:
+    """Check every file's hash, and that a sample of the references finds itself.
+
+    Raises
+    ------
+    FolderError
+        Something is missing, changed, or does not find itself.
+    """
+    folder = Path(index)
+    manifest = read_manifest(folder)
+    check_hashes(folder, manifest)
+    store = IndexStore.open(folder)
+    rng = np.random.default_rng(0)
+    count = min(sample, len(store.live_rows))
+    rows = np.sort(rng.choice(store.live_rows, count, replace=False))
+    vectors = encoder_of(store, threads).encode(store.sequences(rows))
+    found, similarities = Retriever(store, threads).search(vectors, min(10, len(store.live_rows)))
+    is_there = ((found == rows[:, None]) & (similarities > 0.999)).any(axis=1)
+    store.close()
+    if not is_there.all():
+        raise FolderError(
+            folder,
+            f"{int((~is_there).sum())} of {count} sampled references do not find themselves",
+            advice="build the index again",
+        )
+    return Verification(len(manifest.files), count)
+
+
+def list_indexes(folder: str | Path) -> list[dict[str, Any]]:
+    """Return name, marker, counts, encoder and date of every index in a folder.
+
+    Raises
+    ------
+    InputError
+        There is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(root, "no such folder")
+    return [describe_index(path) for path in sorted(root.iterdir()) if (path / CURRENT).is_file()]
+
+
+def describe_index(index: str | Path) -> dict[str, Any]:
+    """Return what an index is made of, from its manifest alone."""
+    folder = Path(index)
+    manifest = read_manifest(folder)
+    return {
+        "index": str(folder),
+        "id": manifest.index_id[:16],
+        "marker": manifest.marker,
+        "state": manifest.number,
+        "made": f"{manifest.action} {manifest.created}",
+        "seqsearch": manifest.package_version,
+        "encoder": manifest.encoder["name"],
+        "search": manifest.ann["type"],
+        "ranks": list(manifest.ranks),
+        "counts": manifest.counts,
+        "bytes": sum(file["size"] for file in manifest.files.values()),
+        "sources": [
+            {key: source[key] for key in ("source", "format", "records", "kept", "ledger")}
+            for source in manifest.sources
+        ],
+        "notes": list(manifest.notes),
+    }

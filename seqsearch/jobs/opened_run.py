@@ -1,0 +1,87 @@
+"""An open run: its tables, SQL over them, and assignments drawn again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seqsearch.analytics.views import run_sql
+from seqsearch.errors import FolderError
+from seqsearch.jobs.assigning import redraw
+from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
+
+
+class Run:
+    """A run folder.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What run.json holds: index, inputs, settings, counts, timings, warnings."""
+        return self.folder.state
+
+    def assignments(self) -> pa.Table:
+        """Return one row per query, as drawn last."""
+        return self._read(f"{ASSIGNMENTS}.parquet")
+
+    def refs(self) -> pa.Table:
+        """Return the references that were hit, with lineage."""
+        return self._read(REFS)
+
+    def hits(self) -> pa.Table:
+        """Return all hits."""
+        return self.folder.dataset("hits").to_table()
+
+    def calls(self) -> pa.Table:
+        """Return the best name of every query and rank."""
+        return self.folder.dataset("calls").to_table()
+
+    def sql(self, statement: str) -> pa.Table:
+        """Run a SELECT over the run's views; see docs/sql.md.
+
+        Examples
+        --------
+        >>> run = open_run(getfixture("tiny_run"))
+        >>> run.sql("SELECT count(*) AS n FROM assignments").to_pylist()
+        [{'n': 2}]
+        """
+        return run_sql([self.path], statement)
+
+    def call(self, min_confidence: float, unassigned_out: str | Path | None = None) -> pa.Table:
+        """Draw the assignments again at another threshold, without searching; returns them."""
+        self.folder = redraw(self.path, min_confidence, unassigned_out)
+        return self.assignments()
+
+    def _read(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(self.path / name)
+        except FileNotFoundError as error:
+            raise FolderError(
+                self.path, f"has no {name}: the run is not finished", advice="query again"
+            ) from error
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises
+    ------
+    FolderError
+        Not a run.
+    """
+    return Run(RunFolder.open(path))

@@ -1,0 +1,199 @@
+"""Reads to hits and calls, batch by batch, with the stages overlapped."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.reading import Reads
+from seqsearch.dna.strand import reverse_complement
+from seqsearch.encoders.base import Encoder
+from seqsearch.index.store import IndexStore
+from seqsearch.libraries.records import defect_problems, first_problem, problems_where
+from seqsearch.runs.results import MINUS, PLUS, Calls, Hits
+from seqsearch.search.calls import calls_of
+from seqsearch.search.retrieve import Retriever
+from seqsearch.search.vote import vote
+from seqsearch.settings import QuerySettings
+from seqsearch.tables import Float32, Int64
+from seqsearch.threads import prefetch
+
+_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".fasta", ".fastq", ".fa", ".fq", ".fas", ".fna")
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each stage; stages overlap, so they add up to more than the wall time."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time inside to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch of queries, encoded.
+
+    Attributes
+    ----------
+    queries : pyarrow.Table
+        The part for queries/, with the problem of those that cannot be searched.
+    usable : (u,) int64
+        Places of the queries that can be.
+    vectors : dict of int to (u, d) float32
+        By strand.
+    fraction : float or None
+        How much of the input has been read.
+    """
+
+    queries: pa.Table
+    usable: Int64
+    vectors: dict[int, Float32]
+    fraction: float | None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A batch of queries with what was found."""
+
+    queries: pa.Table
+    hits: Hits
+    calls: Calls
+    fraction: float | None
+
+
+def search_all(
+    reads: Iterable[tuple[int, Reads]],
+    encoder: Encoder,
+    store: IndexStore,
+    retriever: Retriever,
+    settings: QuerySettings,
+    clock: Clock,
+) -> Iterator[Searched]:
+    """Search batches of reads, given with the number of their first query.
+
+    Reading, encoding and searching run in threads of their own, two batches ahead at most.
+    """
+    timed_reads = prefetch(_timed(reads, clock, "read"))
+    prepared = prefetch(
+        _timed((prepare(first, r, encoder, settings) for first, r in timed_reads), clock, "encode")
+    )
+    for batch in prepared:
+        with clock.timed("search"):
+            rows, similarities, strands = _nearest(batch, retriever, settings.candidates)
+        with clock.timed("vote"):
+            ballots = vote(store.taxonomy, store.votes, rows, similarities, settings.threads)
+            numbers = batch.queries["query"].to_numpy()[batch.usable]
+            calls = calls_of(ballots, store.taxonomy, numbers)
+        hits = _hits(numbers, rows[:, : settings.hits], similarities[:, : settings.hits], strands)
+        yield Searched(batch.queries, hits, calls, batch.fraction)
+
+
+def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
+    iterator = iter(items)
+    while True:
+        with clock.timed(stage):
+            item = next(iterator, None)
+        if item is None:
+            return
+        yield item
+
+
+def prepare(first: int, reads: Reads, encoder: Encoder, settings: QuerySettings) -> Prepared:
+    """Find out which reads can be searched, and encode those on the strands asked for."""
+    batch = reads.batch
+    problem = first_problem(
+        defect_problems(reads), problems_where(~encoder.encodable(batch), encoder.why_not())
+    )
+    usable = np.flatnonzero(pc.is_null(problem).to_numpy(zero_copy_only=False))
+    chosen = batch if len(usable) == len(batch) else batch.take(usable)
+    vectors = {}
+    if settings.strand in ("both", "plus"):
+        vectors[PLUS] = encoder.encode(chosen)
+    if settings.strand in ("both", "minus"):
+        vectors[MINUS] = encoder.encode(reverse_complement(chosen))
+    queries = _query_table(first, reads, problem, settings.keep_sequences)
+    return Prepared(queries, usable, vectors, reads.fraction)
+
+
+def _query_table(
+    first: int, reads: Reads, problem: pa.StringArray, keep_sequences: bool
+) -> pa.Table:
+    batch: SequenceBatch = reads.batch
+    size = pc.extract_regex(batch.ids, r";size=(?P<size>[0-9]{1,18})")
+    columns = {
+        "query": np.arange(first, first + len(batch)),
+        "query_id": batch.ids,
+        "description": reads.descriptions,
+        "sample": pa.array([sample_name(reads.path)] * len(batch), pa.string()),
+        "size": pc.cast(pc.struct_field(size, "size"), pa.int64()),
+        "length": batch.lengths,
+        "problem": problem,
+    }
+    if keep_sequences:
+        columns["sequence"] = batch.strings()
+    return pa.table(columns)
+
+
+def sample_name(path: str) -> str:
+    """Return a file's name without folder and endings.
+
+    >>> sample_name("reads/site.1.fastq.gz"), sample_name("-")
+    ('site.1', 'stdin')
+    """
+    name = "stdin" if path == "-" else Path(path).name
+    while name.lower().endswith(_SUFFIXES):
+        name = name[: name.rindex(".")]
+    return name
+
+
+def _nearest(
+    batch: Prepared, retriever: Retriever, count: int
+) -> tuple[Int64, Float32, np.ndarray[Any, np.dtype[np.int8]]]:
+    """Search on each strand; every query keeps the strand whose best hit is more similar.
+
+    A tie is decided for the plus strand.
+    """
+    results = {sign: retriever.search(v, count) for sign, v in batch.vectors.items()}
+    sign, (rows, similarities) = next(iter(results.items()))
+    strands = np.full(len(rows), sign, np.int8)
+    if len(results) == 2 and len(rows):
+        other_rows, other_similarities = results[MINUS]
+        turned = other_similarities[:, 0] > similarities[:, 0]
+        rows[turned], similarities[turned] = other_rows[turned], other_similarities[turned]
+        strands[turned] = MINUS
+    return rows, similarities, strands
+
+
+def _hits(
+    numbers: Int64, rows: Int64, similarities: Float32, strands: np.ndarray[Any, np.dtype[np.int8]]
+) -> Hits:
+    at, hit = np.nonzero(rows >= 0)
+    unknown = np.full(len(at), np.nan, np.float32)
+    return Hits(
+        query=numbers[at],
+        hit=hit.astype(np.int32),
+        reference=rows[at, hit],
+        similarity=similarities[at, hit],
+        identity=unknown,
+        query_coverage=unknown,
+        reference_coverage=unknown,
+        strand=strands[at],
+    )

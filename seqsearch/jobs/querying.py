@@ -1,0 +1,154 @@
+"""The run folder of a query: parts as they come, resumed where an earlier run was cut off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqsearch import __version__
+from seqsearch.dna.reading import Reads, open_bytes, read_sequences
+from seqsearch.errors import SettingsError
+from seqsearch.index.store import IndexStore
+from seqsearch.jobs.assigning import assign
+from seqsearch.jobs.importing import Progress
+from seqsearch.jobs.pipeline import Clock, Searched
+from seqsearch.runs.folder import REFS, RunFolder
+from seqsearch.settings import QuerySettings
+from seqsearch.tables import sha256_of, write_parquet
+
+Search = Callable[[Iterable[tuple[int, Reads]], QuerySettings, Clock], Iterator[Searched]]
+
+
+@dataclass(frozen=True)
+class QueryFiles:
+    """What is queried, and where the answers go."""
+
+    files: list[str]
+    out: Path
+    overwrite: bool
+    unassigned_out: Path | None
+
+
+def query_files(
+    store: IndexStore,
+    opened_s: float,
+    search: Search,
+    job: QueryFiles,
+    settings: QuerySettings,
+    progress: Progress,
+) -> RunFolder:
+    """Search files into a run folder; see `Index.query`."""
+    if not job.files:
+        raise SettingsError("reads", [], "at least one file, or - for standard input")
+    if job.unassigned_out is not None and not settings.keep_sequences:
+        raise SettingsError("unassigned-out", str(job.unassigned_out), "a run that keeps sequences")
+    inputs = [_input(name) for name in job.files]
+    run = RunFolder.start(job.out, _identity(store, inputs, settings), job.overwrite)
+    began = time.perf_counter()
+    clock = Clock()
+    done = run.parts_done()
+    resumed_at = _queries_in(run, done)
+    reads = _unfinished_reads(job.files, settings.batch_size, done)
+    searched = search(reads, settings, clock)
+    ready = time.perf_counter()
+    total = resumed_at
+    for number, found in enumerate(searched, start=done):
+        with clock.timed("write"):
+            run.write_part(number, _tables(found, store))
+        total += len(found.queries)
+        progress("query", total, found.fraction)
+    finished = time.perf_counter()
+    _write_refs(run, store)
+    run.state["timings"] = {
+        "startup_s": round(opened_s + ready - began, 3),
+        "search_wall_s": round(finished - ready, 3),
+        **{f"{stage}_s": round(seconds, 3) for stage, seconds in clock.seconds.items()},
+    }
+    run.state["resumed_at"] = resumed_at
+    counts = assign(run, settings.min_confidence, job.unassigned_out)
+    run.state["timings"]["finish_s"] = round(time.perf_counter() - finished, 3)
+    run.state["timings"]["total_s"] = round(opened_s + time.perf_counter() - began, 3)
+    run.state["counts"] = counts
+    run.state["warnings"] = _warnings(run, counts)
+    run.state["status"] = "finished"
+    run.save()
+    return run
+
+
+def _input(name: str) -> dict[str, Any]:
+    """Describe an input file; a file that cannot be opened fails here, before a folder is made."""
+    if name == "-":
+        return {"path": "-", "bytes": None, "sha256": None}
+    with open_bytes(name):
+        path = Path(name)
+        return {
+            "path": str(path.resolve()),
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of(path),
+        }
+
+
+def _identity(
+    store: IndexStore, inputs: list[dict[str, Any]], settings: QuerySettings
+) -> dict[str, Any]:
+    manifest = store.manifest
+    return {
+        "package_version": __version__,
+        "index": {
+            "path": str(store.folder.resolve()),
+            "id": manifest.index_id,
+            "encoder": manifest.encoder["name"],
+            "ranks": list(manifest.ranks),
+            "taxa": {rank: manifest.counts[rank] for rank in manifest.ranks},
+        },
+        "inputs": inputs,
+        "settings": settings.that_decide(),
+    }
+
+
+def _unfinished_reads(files: list[str], batch_size: int, done: int) -> Iterator[tuple[int, Reads]]:
+    """Yield the batches behind the first `done`, with the number of their first query."""
+    number = first = 0
+    for name in files:
+        for reads in read_sequences(name, batch_size):
+            if number >= done:
+                yield first, reads
+            number, first = number + 1, first + len(reads)
+
+
+def _queries_in(run: RunFolder, parts: int) -> int:
+    return sum(run.read_part("queries", i, ["query"]).num_rows for i in range(parts))
+
+
+def _tables(found: Searched, store: IndexStore) -> dict[str, pa.Table]:
+    return {
+        "queries": found.queries,
+        "hits": found.hits.table(),
+        "calls": found.calls.table(store.manifest.ranks),
+    }
+
+
+def _write_refs(run: RunFolder, store: IndexStore) -> None:
+    """Write the references that were hit, so that the run can be read without its index."""
+    parts = (run.read_part("hits", i, ["reference"]) for i in range(run.parts_done()))
+    pieces = [np.empty(0, np.int64), *(pc.unique(part["reference"]).to_numpy() for part in parts)]
+    write_parquet(store.catalog.refs(np.unique(np.concatenate(pieces))), run.path / REFS)
+
+
+def _warnings(run: RunFolder, counts: dict[str, Any]) -> list[str]:
+    warnings = []
+    queries, verdicts = counts["queries"], counts["verdicts"]
+    invalid = verdicts.get("invalid", 0)
+    if invalid:
+        warnings.append(f"{invalid:,} of {queries:,} queries are invalid (column reason says why)")
+    minus = counts["minus_strand"]
+    if run.state["settings"]["strand"] == "both" and minus > 0.01 * queries:
+        warnings.append(f"{minus / queries:.0%} of the queries matched as reverse complements")
+    return warnings

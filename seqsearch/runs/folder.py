@@ -1,0 +1,197 @@
+"""A run folder: created or resumed, filled part by part, and read.
+
+A part is committed by its file in calls/, which is written last. What a killed run leaves behind
+is a folder whose committed parts are whole, and that the same run goes on with.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from seqsearch.errors import FolderError
+from seqsearch.tables import write_json, write_parquet
+
+FORMAT_VERSION = 1
+RUN_FILE = "run.json"
+PARTS = ("queries", "hits", "calls")  # in the order they are written
+REFS = "refs.parquet"
+ASSIGNMENTS = "assignments"
+_OWN = {RUN_FILE, *PARTS, REFS, f"{ASSIGNMENTS}.tsv", f"{ASSIGNMENTS}.parquet"}
+
+
+class RunFolder:
+    """One run on disk.
+
+    Attributes
+    ----------
+    path : Path
+    state : dict
+        What run.json holds: status, index, inputs, settings, counts, timings, warnings.
+    """
+
+    def __init__(self, path: Path, state: dict[str, Any]) -> None:
+        self.path, self.state = path, state
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open an existing run, finished or not.
+
+        Raises
+        ------
+        FolderError
+            Not a run, or of another format version.
+        """
+        path = Path(path)
+        file = path / RUN_FILE
+        try:
+            state = json.loads(file.read_text())
+            version = state["format_version"]
+        except FileNotFoundError as error:
+            what = "not a run (no run.json)" if path.exists() else "no such run"
+            raise FolderError(path, what) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise FolderError(file, "run.json is damaged", advice="query again") from error
+        if version != FORMAT_VERSION:
+            raise FolderError(path, f"run format {version}, this version reads {FORMAT_VERSION}")
+        return cls(path, state)
+
+    @classmethod
+    def start(cls, path: Path, identity: dict[str, Any], overwrite: bool) -> RunFolder:
+        """Create a run, or go on with an unfinished one of the same identity.
+
+        Parameters
+        ----------
+        path : Path
+        identity : dict
+            Input hashes, index and settings: what makes two runs the same.
+        overwrite : bool
+            Replace another run that is there.
+
+        Raises
+        ------
+        FolderError
+            Something else is there, or another run and not `overwrite`.
+        """
+        if path.exists() and not path.is_dir():
+            raise FolderError(path, "there is a file of this name", advice="choose another output")
+        if path.is_dir():
+            foreign = [
+                e.name for e in path.iterdir() if e.name not in _OWN and not _is_temporary(e)
+            ]
+            if foreign:
+                raise FolderError(
+                    path,
+                    f"has files that are no run's ({foreign[0]})",
+                    advice="choose another output",
+                )
+            if (path / RUN_FILE).exists() and not overwrite:
+                return cls._resumed(path, identity)
+            _clear(path)
+        path.mkdir(parents=True, exist_ok=True)
+        for part in PARTS:
+            (path / part).mkdir(exist_ok=True)
+        run = cls(path, {"format_version": FORMAT_VERSION, "status": "unfinished", **identity})
+        run.state["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+        run.save()
+        return run
+
+    @classmethod
+    def _resumed(cls, path: Path, identity: dict[str, Any]) -> RunFolder:
+        run = cls.open(path)
+        if run.is_finished:
+            raise FolderError(
+                path,
+                "this run is finished",
+                advice="give --overwrite to query again, or draw new assignments with call",
+            )
+        for key, wanted in identity.items():
+            if run.state.get(key) != json.loads(json.dumps(wanted)):
+                raise FolderError(
+                    path,
+                    f"an unfinished run with other {key} is here",
+                    advice="give --overwrite to replace it, or choose another output",
+                )
+        if any(source["sha256"] is None for source in run.state["inputs"]):
+            raise FolderError(
+                path,
+                "an unfinished run from standard input is here, which cannot be resumed",
+                advice="give --overwrite to start again",
+            )
+        return run
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every query has its call."""
+        return bool(self.state["status"] == "finished")
+
+    @property
+    def ranks(self) -> tuple[str, ...]:
+        """The library's ranks, highest first."""
+        return tuple(self.state["index"]["ranks"])
+
+    def parts_done(self) -> int:
+        """How many parts are committed."""
+        done = 0
+        while self.part_file("calls", done).exists():
+            done += 1
+        return done
+
+    def part_file(self, kind: str, number: int) -> Path:
+        """Path of one part of queries, hits or calls."""
+        return self.path / kind / f"part-{number:05d}.parquet"
+
+    def write_part(self, number: int, tables: dict[str, pa.Table]) -> None:
+        """Write the tables of one batch; the last of them commits it."""
+        for kind in PARTS:
+            write_parquet(tables[kind], self.part_file(kind, number))
+
+    def read_part(self, kind: str, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Read one part.
+
+        Raises
+        ------
+        FolderError
+            It is missing or damaged.
+        """
+        path = self.part_file(kind, number)
+        try:
+            return pq.read_table(path, columns=columns)
+        except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+            raise FolderError(
+                path,
+                "a part of the run is missing or damaged",
+                advice="query again with --overwrite",
+            ) from error
+
+    def dataset(self, kind: str) -> ds.Dataset:
+        """Return the committed parts of queries, hits or calls as one dataset."""
+        files = [str(self.part_file(kind, i)) for i in range(self.parts_done())]
+        if not files:
+            raise FolderError(self.path, "the run has no committed part yet", advice="query again")
+        return ds.dataset(files, format="parquet")
+
+    def save(self) -> None:
+        """Write run.json."""
+        write_json(self.state, self.path / RUN_FILE)
+
+
+def _is_temporary(entry: Path) -> bool:
+    return entry.name.startswith(".") and entry.name.endswith(".tmp")
+
+
+def _clear(path: Path) -> None:
+    """Delete a run's own files, run.json first: without it the rest is no run."""
+    (path / RUN_FILE).unlink(missing_ok=True)
+    for entry in list(path.iterdir()):
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

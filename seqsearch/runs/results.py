@@ -1,0 +1,109 @@
+"""`Hits` and `Calls`: what a search found, as columns of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from seqsearch.tables import Float32, Int32, Int64
+
+Int8 = np.ndarray[Any, np.dtype[np.int8]]
+PLUS, MINUS = 1, -1
+
+ALTERNATIVE = pa.struct([("name", pa.string()), ("share", pa.float32())])
+
+
+@dataclass(frozen=True)
+class Hits:
+    """References found for queries, best first within a query; m in all.
+
+    Attributes
+    ----------
+    query : (m,) int64
+        Number of the query in the run.
+    hit : (m,) int32
+        0 for the best hit of its query.
+    reference : (m,) int64
+        Row of the index.
+    similarity : (m,) float32
+        Cosine of the vectors, rounded to 1e-6.
+    identity, query_coverage, reference_coverage : (m,) float32
+        Fractions; NaN where nothing was aligned.
+    strand : (m,) int8
+        1 where the query was searched as it is, -1 where its reverse complement was.
+    """
+
+    query: Int64
+    hit: Int32
+    reference: Int64
+    similarity: Float32
+    identity: Float32
+    query_coverage: Float32
+    reference_coverage: Float32
+    strand: Int8
+
+    def table(self) -> pa.Table:
+        """Return the columns as an Arrow table; NaN becomes null, the strand "+" or "-"."""
+        signs = pa.array(["-", "+"]).take(pa.array((self.strand > 0).astype(np.int8)))
+        return pa.table(
+            {
+                "query": self.query,
+                "hit": self.hit,
+                "reference": self.reference,
+                "similarity": self.similarity,
+                "identity": _without_nan(self.identity),
+                "query_coverage": _without_nan(self.query_coverage),
+                "reference_coverage": _without_nan(self.reference_coverage),
+                "strand": signs,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The best name of every rank for queries, one row per query and rank; m in all.
+
+    Attributes
+    ----------
+    query : (m,) int64
+    rank : (m,) int32
+        Position among the library's ranks, ascending within a query.
+    taxon : (m,) int32
+    name : (m,) pyarrow string
+    probability : (m,) float32
+        That this name is right; in this version the share of the votes. Never rises from a rank
+        to the one below.
+    tied : (m,) int32
+        How many names share the best place; 1 where it is alone.
+    alternatives : (m,) pyarrow list of struct
+        The next names at this rank, best first, with their shares.
+    """
+
+    query: Int64
+    rank: Int32
+    taxon: Int32
+    name: pa.StringArray
+    probability: Float32
+    tied: Int32
+    alternatives: pa.ListArray
+
+    def table(self, ranks: tuple[str, ...]) -> pa.Table:
+        """Return the columns as an Arrow table, ranks by name."""
+        return pa.table(
+            {
+                "query": self.query,
+                "rank": pa.array(ranks, pa.string()).take(pa.array(self.rank)),
+                "taxon": self.taxon,
+                "name": self.name,
+                "probability": self.probability,
+                "tied": self.tied,
+                "alternatives": self.alternatives,
+            }
+        )
+
+
+def _without_nan(values: Float32) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))

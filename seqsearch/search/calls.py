@@ -1,0 +1,228 @@
+"""From votes to calls, and from calls to assignments at a threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqsearch.runs.results import ALTERNATIVE, Calls
+from seqsearch.search.vote import Ballots
+from seqsearch.tables import Bool, Float32, Int64, lists_from, one_array, to_numpy
+from seqsearch.taxonomy import Taxonomy
+
+IDENTIFIED, PARTIAL, AMBIGUOUS = "identified", "partial", "ambiguous"
+UNASSIGNED, INVALID = "unassigned", "invalid"
+LEAST_SHARE = 0.005  # names with less are not worth a line among the alternatives
+
+
+def calls_of(ballots: Ballots, taxonomy: Taxonomy, queries: Int64) -> Calls:
+    """Turn votes into one row per query and named rank.
+
+    Parameters
+    ----------
+    ballots : Ballots
+    taxonomy : Taxonomy
+    queries : (n,) int64
+        Number of each query in the run.
+    """
+    at, rank = np.nonzero(ballots.taxon >= 0)
+    taxon = ballots.taxon[at, rank]
+    others, shares = ballots.other[at, rank], ballots.other_share[at, rank]
+    shown = (others >= 0) & (shares >= LEAST_SHARE)
+    offsets = np.append(0, np.cumsum(shown.sum(axis=1)))
+    names = taxonomy.names_of(others[shown])
+    fields = [names, pa.array(shares[shown])]
+    structs = pa.StructArray.from_arrays(fields, fields=list(ALTERNATIVE))
+    return Calls(
+        query=queries[at],
+        rank=rank.astype(np.int32),
+        taxon=taxon,
+        name=taxonomy.names_of(taxon),
+        probability=ballots.share[at, rank],
+        tied=ballots.tied[at, rank],
+        alternatives=lists_from(structs, offsets),
+    )
+
+
+def draw(
+    queries: pa.Table,
+    hits: pa.Table,
+    calls: pa.Table,
+    refs: pa.Table,
+    ranks: tuple[str, ...],
+    is_single: tuple[bool, ...],
+    min_confidence: float,
+) -> pa.Table:
+    """Draw assignments from calls: one row per query, named down to where the probability holds.
+
+    Parameters
+    ----------
+    queries, hits, calls : pyarrow.Table
+        One part of a run; queries in order, without gaps in their numbers.
+    refs : pyarrow.Table
+        `reference` and `ref_id` of at least the hit references.
+    ranks : tuple of str
+    is_single : tuple of bool
+        By rank: the library has one taxon there, so its probability says nothing (null).
+    min_confidence : float
+        In [0, 1]; 0 names every rank.
+    """
+    sheet = _Sheet(queries, calls, ranks)
+    last = sheet.last_reaching(min_confidence)
+    asked, is_tied = sheet.in_question(last)
+    has_problem = pc.is_valid(queries["problem"]).to_numpy(zero_copy_only=False)
+    best = _best_hits(queries, hits, refs)
+    has_hits = best["n_hits"].to_numpy() > 0
+    # 0 invalid, 1 ambiguous, 2 identified, 3 partial, 4 unassigned: the first that holds
+    verdict = np.select([has_problem, is_tied, last == len(ranks) - 1, last >= 0], [0, 1, 2, 3], 4)
+    words = pa.array([INVALID, AMBIGUOUS, IDENTIFIED, PARTIAL, UNASSIGNED])
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "query": queries["query"],
+        "query_id": queries["query_id"],
+        "length": queries["length"],
+        "strand": best["strand"],
+        "verdict": words.take(pa.array(verdict)),
+        "rank": pa.array(ranks, pa.string()).take(pa.array(last, mask=last < 0)),
+        "taxon": sheet.names(sheet.cell(last)),
+    }
+    for position, rank in enumerate(ranks):
+        columns[rank] = sheet.names(np.where(position <= last, sheet.rows[:, position], -1))
+    for position, rank in enumerate(ranks):
+        p = sheet.probability[:, position]
+        columns[f"p_{rank}"] = pa.array(p, mask=np.isnan(p) | is_single[position])
+    nothing = len(queries)
+    columns["p_novel"] = pa.nulls(nothing, pa.float32())
+    columns["novel_rank"] = pa.nulls(nothing, pa.string())
+    for name in ("best_ref", "similarity", "identity", "query_coverage", "n_hits"):
+        columns[name] = best[name]
+    needs_names = (verdict == 1) | (verdict == 3) | (verdict == 4)
+    columns["alternatives"] = sheet.candidates(np.where(needs_names, asked, -1))
+    columns["reason"] = _reasons(queries, sheet, verdict, asked, has_hits, ranks, min_confidence)
+    return pa.table(columns)
+
+
+class _Sheet:
+    """The calls of one part laid out as (n queries, ranks)."""
+
+    def __init__(self, queries: pa.Table, calls: pa.Table, ranks: tuple[str, ...]) -> None:
+        first = queries["query"][0].as_py() if len(queries) else 0
+        self.calls = calls
+        at = to_numpy(calls["query"]) - first
+        rank = to_numpy(pc.index_in(calls["rank"], value_set=pa.array(ranks, pa.string())))
+        self.rows = np.full((len(queries), len(ranks)), -1, np.int64)  # line in `calls`
+        self.rows[at, rank] = np.arange(len(calls))
+        self.probability = np.full(self.rows.shape, np.nan, np.float32)
+        self.probability[at, rank] = to_numpy(calls["probability"])
+        self.tied = np.zeros(self.rows.shape, np.int32)
+        self.tied[at, rank] = to_numpy(calls["tied"])
+
+    def last_reaching(self, threshold: float) -> Int64:
+        """Position of the lowest rank that reaches the threshold, -1 where none does."""
+        with np.errstate(invalid="ignore"):
+            reaches = self.probability >= np.float32(threshold)
+        backwards = reaches[:, ::-1].argmax(axis=1)
+        return np.where(reaches.any(axis=1), reaches.shape[1] - 1 - backwards, -1)
+
+    def in_question(self, last: Int64) -> tuple[Int64, Bool]:
+        """Return the rank whose name is open, -1 where none is, and whether names tie there.
+
+        That is the highest rank with a tie among the called ones, else the next one below.
+        """
+        position = np.arange(self.rows.shape[1])
+        is_open = (self.rows >= 0) & (
+            (position[None, :] > last[:, None])
+            | ((self.tied > 1) & (position[None, :] <= last[:, None]))
+        )
+        asked = np.where(is_open.any(axis=1), is_open.argmax(axis=1), -1)
+        is_tied = (asked >= 0) & (self.tied[np.arange(len(asked)), asked] > 1)
+        return asked, is_tied
+
+    def cell(self, position: Int64) -> Int64:
+        """Line in `calls` of each query at a rank position, -1 where there is none."""
+        return np.where(position >= 0, self.rows[np.arange(len(position)), position], -1)
+
+    def names(self, lines: Int64) -> pa.StringArray:
+        """Names by line in `calls`, null for -1."""
+        return one_array(self.calls["name"]).take(pa.array(lines, mask=lines < 0))
+
+    def candidates(self, position: Int64) -> pa.StringArray:
+        """Return "name (share); name (share)" of the open rank, "" where position is -1."""
+        lines = self.cell(position)
+        wanted = lines[lines >= 0]
+        own = self.calls.take(pa.array(wanted))
+        first = _with_share(one_array(own["name"]), to_numpy(own["probability"]))
+        lists = one_array(own["alternatives"])
+        inside = lists.flatten()
+        others = _with_share(inside.field(0), to_numpy(inside.field(1)))
+        joined = pc.binary_join(lists_from(others, np.append(0, np.cumsum(_sizes(lists)))), "; ")
+        texts = pc.binary_join_element_wise(
+            first, pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined), "; ",
+            null_handling="skip",
+        )  # fmt: skip
+        place = np.full(len(lines), -1, np.int64)
+        place[lines >= 0] = np.arange(len(wanted))
+        return pc.fill_null(texts.take(pa.array(place, mask=place < 0)), "")
+
+
+def _sizes(lists: pa.ListArray) -> Int64:
+    return to_numpy(pc.list_value_length(lists)).astype(np.int64)
+
+
+def _with_share(names: pa.StringArray, shares: Float32) -> pa.StringArray:
+    return pc.binary_join_element_wise(names, " (", _fraction(shares), ")", "")
+
+
+def _fraction(values: Float32) -> pa.StringArray:
+    return pa.array(np.char.mod("%.2f", values), pa.string())
+
+
+def _best_hits(queries: pa.Table, hits: pa.Table, refs: pa.Table) -> dict[str, pa.Array]:
+    """Return the columns of assignments that come from each query's best hit."""
+    first = queries["query"][0].as_py() if len(queries) else 0
+    numbers = to_numpy(hits["query"]) - first
+    counts = np.bincount(numbers, minlength=len(queries)).astype(np.int32)
+    line = np.full(len(queries), -1, np.int64)
+    is_best = to_numpy(hits["hit"]) == 0
+    line[numbers[is_best]] = np.flatnonzero(is_best)
+    chosen = hits.take(pa.array(line, mask=line < 0))
+    at = pc.index_in(chosen["reference"], value_set=one_array(refs["reference"]))
+    wanted = ("strand", "similarity", "identity", "query_coverage")
+    return {
+        **{name: one_array(chosen[name]) for name in wanted},
+        "best_ref": one_array(refs["ref_id"]).take(one_array(at)),
+        "n_hits": pa.array(counts),
+    }
+
+
+def _reasons(
+    queries: pa.Table,
+    sheet: _Sheet,
+    verdict: Int64,
+    asked: Int64,
+    has_hits: Bool,
+    ranks: tuple[str, ...],
+    threshold: float,
+) -> pa.Array:
+    """Say why a query was not named further, "" where it was."""
+    lines = sheet.cell(asked)
+    rank = pa.array(ranks, pa.string()).take(pa.array(asked, mask=asked < 0))
+    p = np.where(asked >= 0, sheet.probability[np.arange(len(asked)), asked], 0).astype(np.float32)
+    too_low = pc.binary_join_element_wise(
+        rank, " ", sheet.names(lines), f": probability below {threshold:g} (", _fraction(p), ")", ""
+    )
+    tied = sheet.tied[np.arange(len(asked)), asked].astype(str)
+    ties = pc.binary_join_element_wise(pa.array(tied, pa.string()), " names tie for ", rank, "")
+    texts = {
+        0: one_array(queries["problem"]),
+        1: ties,
+        2: "",
+        3: pc.fill_null(too_low, "the library names the nearest references no further"),
+        4: pc.if_else(
+            pa.array(has_hits), pc.fill_null(too_low, "no name at any rank"), "no reference found"
+        ),
+    }
+    reason = pa.array([""] * len(queries), pa.string())
+    for code, text in texts.items():
+        reason = pc.if_else(pa.array(verdict == code), text, reason)
+    return reason

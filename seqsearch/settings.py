@@ -1,0 +1,105 @@
+"""Settings as frozen dataclasses, checked once when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from seqsearch.errors import SettingsError
+
+DEFAULT_ENCODER = "kmerbag"
+STRANDS = ("both", "plus", "minus")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """How a library becomes an index.
+
+    Attributes
+    ----------
+    encoder : str
+        Name of a shipped encoder or path of an encoder folder.
+    device : str
+        One of `DEVICES`.
+    threads : int
+        Worker threads; 0 means every core this process may use.
+    """
+
+    encoder: str = DEFAULT_ENCODER
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
+        _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
+
+
+@dataclass(frozen=True)
+class QuerySettings:
+    """How queries are searched and called.
+
+    Attributes
+    ----------
+    hits : int
+        Nearest references kept in the run folder, a query.
+    candidates : int
+        Nearest references that are looked at and vote, a query; at least `hits`.
+    align : int
+        Best candidates aligned; 0 ranks by the vectors' similarity only.
+    strand : str
+        One of `STRANDS`.
+    taxon : str or None
+        Search only below this taxon.
+    min_confidence : float
+        Probability in [0, 1] that a rank must reach to be named; 0 names every rank.
+    batch_size : int
+        Sequences that travel together and become one part of the run folder.
+    """
+
+    hits: int = 10
+    candidates: int = 50
+    align: int = 0
+    strand: str = "both"
+    taxon: str | None = None
+    min_confidence: float = 0.8
+    novelty_prior: str | None = None
+    keep_sequences: bool = True
+    batch_size: int = 4096
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.hits >= 1, "hits", self.hits, "1 or more")
+        _check(
+            self.candidates >= self.hits,
+            "candidates",
+            self.candidates,
+            f"hits ({self.hits}) or more",
+        )
+        _check(self.align == 0, "align", self.align, "0 (alignment is not in this version)")
+        _check(self.strand in STRANDS, "strand", self.strand, " or ".join(STRANDS))
+        _check(
+            0 <= self.min_confidence <= 1,
+            "min-confidence",
+            self.min_confidence,
+            "a number in [0, 1]",
+        )
+        _check(
+            self.novelty_prior is None,
+            "novelty-prior",
+            self.novelty_prior,
+            "nothing (probabilities are vote shares in this version, so no prior re-weights them)",
+        )
+        _check(self.batch_size >= 1, "batch-size", self.batch_size, "1 or more")
+        _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
+        _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
+
+    def that_decide(self) -> dict[str, Any]:
+        """Return the settings that change what is in a run folder, to compare two runs."""
+        return {k: v for k, v in asdict(self).items() if k not in ("threads", "device")}
+
+
+def _check(holds: bool, setting: str, value: object, expected: str) -> None:
+    if not holds:
+        raise SettingsError(setting, value, expected)
