@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from seqsearch.errors import FolderError
 from seqsearch.evaluation.measure import measure
 from seqsearch.evaluation.peers import LIBRARIES, BenchLibrary, read_library
+from seqsearch.evaluation.reliability import Bin, species_reliability
 from seqsearch.scoring.bootstrap import Difference, differences
 from seqsearch.scoring.marks import CELLS, FIVE_CELLS, RANKS, Cell, Marks, Score, mark, pool, score
 from seqsearch.settings import DEFAULT_ENCODER
@@ -63,7 +64,7 @@ class Costs:
     build_s, query_s : float
         Seconds of each command from start to end.
     startup_s : float
-        Seconds of the query command before the first read.
+        Seconds of the query command before the first read, the interpreter's start included.
     queries_per_s : float
         Queries a second from the first read to the last row written.
     build_peak_mib, query_peak_mib : float
@@ -110,6 +111,8 @@ class BenchResult:
         Ours; None when pooled.
     peer_costs : mapping of peer to PeerCosts
         Empty when pooled.
+    reliability : tuple of Bin
+        How often our species names are right; empty when pooled.
     """
 
     name: str
@@ -119,6 +122,7 @@ class BenchResult:
     macro: Mapping[str, Mapping[str, Difference]]
     costs: Costs | None
     peer_costs: Mapping[str, PeerCosts]
+    reliability: tuple[Bin, ...] = ()
 
 
 def run_library(settings: BenchSettings, name: str, folder: Path) -> BenchResult:
@@ -140,7 +144,8 @@ def run_library(settings: BenchSettings, name: str, folder: Path) -> BenchResult
         peer: PeerCosts(library.figure(peer, "q/s"), library.figure(peer, "build_s"))
         for peer in library.peers
     }
-    return summarise(name, marks, costs, peer_costs)
+    bins = species_reliability(library.truth, answers)
+    return replace(summarise(name, marks, costs, peer_costs), reliability=bins)
 
 
 def pool_results(results: Sequence[BenchResult]) -> BenchResult:
@@ -176,11 +181,11 @@ def read_run(run: Path) -> tuple[pa.Table, float, float]:
 
     Returns
     -------
-    table of id and those of `RANKS` that the library has
+    table of id, similarity, p_species, and those of `RANKS` that the library has
     float
-        Seconds before the first read.
+        Seconds from the first read to the end.
     float
-        Queries a second after that.
+        Queries a second while searching.
 
     Raises
     ------
@@ -191,15 +196,17 @@ def read_run(run: Path) -> tuple[pa.Table, float, float]:
     for path in (assignments, record):
         if not path.is_file():
             raise FolderError(path, "the run folder lacks this file")
-    ranks = [rank for rank in RANKS if rank in pq.read_schema(assignments).names]
-    answers = pq.read_table(assignments, columns=["query_id", *ranks])
+    wanted = (*RANKS, "similarity", "p_species")
+    columns = [name for name in wanted if name in pq.read_schema(assignments).names]
+    answers = pq.read_table(assignments, columns=["query_id", *columns])
     entries = json.loads(record.read_text())
     try:
-        startup = float(entries["timings"]["startup_s"])
-        rate = entries["counts"]["queries"] / entries["timings"]["search_wall_s"]
+        timings = entries["timings"]
+        rate = entries["counts"]["queries"] / timings["search_wall_s"]
+        busy = timings["search_wall_s"] + timings["finish_s"]
     except (KeyError, ZeroDivisionError) as error:
         raise FolderError(record, f"timings or counts are incomplete ({error!r})") from error
-    return answers.rename_columns(["id", *ranks]), startup, rate
+    return answers.rename_columns(["id", *columns]), busy, rate
 
 
 def _build_and_ask(
@@ -222,11 +229,11 @@ def _build_and_ask(
             *common,
         ]
     )
-    answers, startup, rate = read_run(run)
+    answers, busy, rate = read_run(run)
     return answers, Costs(
         build_s=build.wall_s,
         query_s=query.wall_s,
-        startup_s=startup,
+        startup_s=query.wall_s - busy,
         queries_per_s=rate,
         build_peak_mib=build.peak_mib,
         query_peak_mib=query.peak_mib,

@@ -42,8 +42,9 @@ def text_of(result: BenchResult) -> str:
         _percentages(result, macro=False),
         _intervals(result),
         _percentages(result, macro=True),
+        _reliability(result),
     ]
-    return "\n\n".join("\n".join(line.rstrip() for line in lines) for lines in blocks)
+    return "\n\n".join("\n".join(line.rstrip() for line in lines) for lines in blocks if lines)
 
 
 def write_tsv(results: Sequence[BenchResult], path: Path) -> None:
@@ -107,6 +108,16 @@ def _intervals(result: BenchResult) -> list[str]:
                 f"{_range(result.micro[column][method]):>{RANGE_WIDTH}}" for column in COLUMNS
             )
             lines.append(f"{short_name(method):<{LABEL_WIDTH}}{ranges}")
+    return lines
+
+
+def _reliability(result: BenchResult) -> list[str]:
+    """Return a line a column: percent right (names given), by what stood beside the name."""
+    lines = []
+    for column in dict.fromkeys(found.column for found in result.reliability):
+        bins = [found for found in result.reliability if found.column == column and found.queries]
+        shown = "; ".join(f"{b.low:g}-{b.high:g}: {b.right:.1f} ({b.queries:,})" for b in bins)
+        lines.append(f"% of species names right, by {column}: {shown}")
     return lines
 
 

@@ -43,18 +43,29 @@ def _core_type() -> str:
 
 
 class FlatIndex:
-    """All vectors in memory as float32, searched exhaustively."""
+    """All vectors in memory as float32, searched exhaustively.
 
-    def __init__(self, dim: int) -> None:
+    Parameters
+    ----------
+    count, dim : int
+
+    Attributes
+    ----------
+    vectors : (count, dim) float32
+        FAISS's own memory, to be filled before searching: adding block by block would copy all of
+        it at every growth.
+    """
+
+    def __init__(self, count: int, dim: int) -> None:
         self._faiss = load_faiss()
         self._index = self._faiss.IndexFlatIP(dim)
+        self._index.codes.resize(count * dim * 4)
+        self._index.ntotal = count
+        flat = self._faiss.rev_swig_ptr(self._index.get_xb(), count * dim)
+        self.vectors: Float32 = flat.reshape(count, dim)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
-
-    def add(self, vectors: Float32) -> None:
-        """Add (n, d) float32 rows."""
-        self._index.add(vectors)
+        return len(self.vectors)
 
     def search(self, queries: Float32, count: int, threads: int) -> tuple[Float32, Int64]:
         """Return inner products and positions of the nearest `count`, best first.

@@ -148,10 +148,10 @@ def _self_test() -> Finding:
     encoder = load_encoder(DEFAULT_ENCODER)
     vectors = encoder.encode(library.references)
     try:
-        index = FlatIndex(encoder.dim)
+        index = FlatIndex(len(vectors), encoder.dim)
     except MissingExtraError as error:
         return Finding("self-test", False, str(error))
-    index.add(vectors)
+    index.vectors[:] = vectors
     products, _ = index.search(vectors, 1, available_cores())
     works = bool((products[:, 0] > 1 - 1e-4).all())
     return Finding("self-test", works, f"{len(vectors)} simulated references find themselves")

@@ -20,7 +20,6 @@ from seqsearch.threads import resolve_threads, spread
 
 EXTRA = 16  # candidates asked for beyond those wanted
 DOUBT = 1e-5  # more than FAISS's float32 sums can be off for normalised vectors
-BLOCK = 8192
 UInt16 = np.ndarray[Any, np.dtype[np.uint16]]
 
 
@@ -42,22 +41,20 @@ class Retriever:
         self._keys = store.order_keys
         self._parts = [(s.first_row, s.vectors.view(np.uint16)) for s in store.segments]
         self._scales = np.zeros(store.rows, np.float64)
-        self._flat = FlatIndex(int(store.manifest.encoder["dim"]))
+        self._flat = FlatIndex(len(self.rows), int(store.manifest.encoder["dim"]))
+        done = 0
         for first, vectors in self._parts:
-            self._fill(first, vectors)
+            own = self.rows[(self.rows >= first) & (self.rows < first + len(vectors))] - first
+            self._fill(first, vectors, own, self._flat.vectors[done : done + len(own)])
+            done += len(own)
 
-    def _fill(self, first: int, vectors: UInt16) -> None:
-        """Widen the wanted rows of a segment, block by block, into the FAISS index."""
-        own = self.rows[(self.rows >= first) & (self.rows < first + len(vectors))] - first
-        for start in range(0, len(own), BLOCK):
-            block = own[start : start + BLOCK]
-            wide = np.empty((len(block), vectors.shape[1]), np.float32)
+    def _fill(self, first: int, vectors: UInt16, own: Int64, wide: Float32) -> None:
+        """Widen rows of a segment into the FAISS index."""
 
-            def task(a: int, b: int, block: Int64 = block, wide: Float32 = wide) -> None:
-                _widen(vectors, block, first, wide, self._scales, a, b)
+        def task(start: int, stop: int) -> None:
+            _widen(vectors, own, first, wide, self._scales, start, stop)
 
-            spread(task, len(block), self.threads)
-            self._flat.add(wide)
+        spread(task, len(own), self.threads)
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
         """Return the nearest `count` rows of each query, best first.
