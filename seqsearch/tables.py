@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from seqsearch.errors import FolderError
 
 Int32 = np.ndarray[Any, np.dtype[np.int32]]
 Int64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -30,12 +35,72 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        flush_to_disk(temporary)
-        temporary.replace(path)
-        flush_to_disk(path.parent)
+        with naming(path):
+            yield temporary
+            flush_to_disk(temporary)
+            temporary.replace(path)
+            flush_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an `OSError` inside that names no file (a full disk, mostly) this one's name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        number = error.errno or errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Make a folder and hold its writer lock, which goes with the process, however that ends.
+
+    A folder that is empty afterwards but for the lock is deleted.
+
+    Raises
+    ------
+    FolderError
+        Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".lock"
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderError(folder, f"another process is writing this {what}") from error
+        try:
+            yield
+        finally:
+            if [entry.name for entry in folder.iterdir()] == [".lock"]:
+                lock.unlink()
+                folder.rmdir()
+
+
+def foreign_files(folder: Path, own: Sequence[str]) -> list[str]:
+    """Return the paths in a folder that match none of the patterns of our own ones, sorted.
+
+    Parameters
+    ----------
+    own : sequence of str
+        Regular expressions for whole paths inside the folder; temporary files and the lock are
+        always our own.
+    """
+    pattern = re.compile("|".join((*own, r"\.lock", r"(.*/)?\.[^/]*\.tmp(\.wal)?")))
+    foreign, folders = [], [folder]
+    while folders:
+        for entry in folders.pop().iterdir():
+            name = entry.relative_to(folder).as_posix()
+            if not pattern.fullmatch(name):
+                foreign.append(name)
+            elif entry.is_dir():
+                folders.append(entry)
+    return sorted(foreign)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -88,12 +88,18 @@ def parse_fasta(
 
 @njit(nogil=True, cache=True)
 def parse_fastq(  # noqa: C901  one pass over four lines, each with its check
-    chunk: UInt8, table: UInt8, headers: Int64, bases: UInt8, offsets: Int64, defects: UInt8
+    chunk: UInt8,
+    is_last: bool,
+    table: UInt8,
+    headers: Int64,
+    bases: UInt8,
+    offsets: Int64,
+    defects: UInt8,
 ) -> tuple[int, int, int, int]:
     """Clean the complete four-line records of a chunk; arrays as for `parse_fasta`.
 
     Returns (records, bytes used, lines used, problem); a problem stops it at the record before.
-    A last record without its final newline counts as complete only if its quality is long enough.
+    Only the file's last record is complete without its final newline, if its quality is.
     """
     record, written, i, lines, size = 0, 0, 0, 0, len(chunk)
     ends = np.empty(4, np.int64)
@@ -104,10 +110,12 @@ def parse_fastq(  # noqa: C901  one pass over four lines, each with its check
             continue
         at = i
         for line in range(4):
-            if at >= size and not (line == 3 and at == size and chunk[size - 1] == 10):
+            if at >= size and not (is_last and line == 3 and at == size and chunk[at - 1] == 10):
                 return record, i, lines, CUT_SHORT
             while at < size and chunk[at] != 10:
                 at += 1
+            if at == size and not is_last:
+                return record, i, lines, CUT_SHORT
             ends[line] = at
             at += 1
         if chunk[i] != 64:

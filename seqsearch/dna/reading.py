@@ -157,13 +157,13 @@ def _pieces(name: str) -> Iterator[Reads]:
     """Yield the records of each block of a file, however many they are."""
     with _opened(name) as raw, _unpacked(raw, name) as handle:
         size = None if name == "-" else Path(name).stat().st_size
-        rest = _beginning(handle, name)
+        rest, lines = _beginning(handle, name)
         is_fasta = rest.startswith(b">")
-        block, done, lines = BLOCK, 0, 0
-        while rest:
+        block, done, is_last = BLOCK, 0, False
+        while not is_last:  # an empty rest says only that a record ended with its block
             more = handle.read(block)
-            chunk = rest + more
-            piece, used, lines_used = _parse(chunk, is_fasta, not more, name, done, lines)
+            chunk, is_last = rest + more, not more
+            piece, used, lines_used = _parse(chunk, is_fasta, is_last, name, done, lines)
             if len(piece):
                 yield replace(piece, fraction=min(1.0, raw.tell() / size) if size else None)
             block = BLOCK if used else block * 2  # a record longer than a block
@@ -175,9 +175,9 @@ def _parse(
     chunk: bytes, is_fasta: bool, is_last: bool, name: str, done: int, lines: int
 ) -> tuple[Reads, int, int]:
     """Parse the complete records of a chunk; returns them, the bytes and the lines used."""
+    if b"\n" not in chunk and b"\r" in chunk:
+        chunk = chunk.replace(b"\r", b"\n")  # the line ends of old Macs
     if is_fasta:
-        if b"\n" not in chunk and b"\r" in chunk:
-            chunk = chunk.replace(b"\r", b"\n")  # the line ends of old Macs
         used = len(chunk) if is_last else chunk.rfind(b"\n>") + 1
         view = np.frombuffer(chunk, np.uint8, used)
         arrays = _room(view, cleaning.count_fasta(view))
@@ -185,7 +185,7 @@ def _parse(
         return _reads(view, len(arrays[0]), arrays, name, done), used, 0
     view = np.frombuffer(chunk, np.uint8)
     arrays = _room(view, len(view) // 4 + 1)
-    records, used, lines_used, problem = cleaning.parse_fastq(view, BASES, *arrays)
+    records, used, lines_used, problem = cleaning.parse_fastq(view, is_last, BASES, *arrays)
     if problem and (is_last or problem != cleaning.CUT_SHORT):
         raise InputError(
             name, FASTQ_PROBLEMS[problem], line=lines + lines_used + 1, record=done + records + 1
@@ -218,13 +218,14 @@ def _reads(
 def _texts(packed: UInt8, ends: Int64) -> pa.StringArray:
     """Return packed bytes as text; bytes that are no UTF-8 are read as Latin-1."""
     data = packed[: ends[-1]].tobytes()
+    offsets = pa.py_buffer(ends.astype(np.int32))
+    texts = pa.StringArray.from_buffers(len(ends) - 1, offsets, pa.py_buffer(data))
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
         pieces = [data[a:b] for a, b in pairwise(ends)]
         return pa.array([_decoded(piece) for piece in pieces], pa.string())
-    offsets = pa.py_buffer(ends.astype(np.int32))
-    return pa.StringArray.from_buffers(len(ends) - 1, offsets, pa.py_buffer(data))
+    return texts
 
 
 def _decoded(text: bytes) -> str:
@@ -234,8 +235,8 @@ def _decoded(text: bytes) -> str:
         return text.decode("latin-1")
 
 
-def _beginning(handle: BinaryIO, name: str) -> bytes:
-    """Read up to the first record sign and return it with what was read behind it."""
+def _beginning(handle: BinaryIO, name: str) -> tuple[bytes, int]:
+    """Read up to the first record sign; returns all from there on, and the lines before."""
     block = handle.read(BLOCK)
     if not block:
         raise InputError(name, "the file is empty")
@@ -249,14 +250,15 @@ def _beginning(handle: BinaryIO, name: str) -> bytes:
     start = block.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not start:
         raise InputError(name, "the file holds nothing but blank lines")
+    blank = block[: len(block) - len(start)]
+    lines = blank.count(b"\n") or blank.count(b"\r")
     if start[:1] not in (b">", b"@"):
         kind = "a binary file" if b"\0" in start[:4096] else "neither FASTA nor FASTQ"
-        line = block[: len(block) - len(start)].count(b"\n") + 1
         shown = "" if kind == "a binary file" else f": it begins with {_shown(start)}"
         raise InputError(
-            name, f"{kind}{shown}", line=line, advice="a record must begin with '>' or '@'"
+            name, f"{kind}{shown}", line=lines + 1, advice="a record must begin with '>' or '@'"
         )
-    return start
+    return start, lines
 
 
 def _shown(text: bytes) -> str:
@@ -303,7 +305,9 @@ def _opened(name: str) -> Iterator[BufferedReader]:
     try:
         handle = Path(name).open("rb")  # noqa: SIM115  closed below, where errors are the user's
     except FileNotFoundError as error:
-        raise InputError(name, "no such file") from error
+        looks_like_dna = len(name) > 20 and set(name.upper()) <= set("ACGTUN")
+        advice = "give sequences as a list or a dict" if looks_like_dna else ""
+        raise InputError(name[:80], "no such file", advice=advice) from error
     except IsADirectoryError as error:
         raise InputError(name, "this is a folder", advice="give the files in it") from error
     except PermissionError as error:

@@ -129,6 +129,13 @@ class Segment:
         return SequenceBatch(ids, self.sequences, self.offsets).take(rows - self.first_row)
 
 
+def live_labels(segments: Sequence[Segment], removed: Int64) -> pa.Table:
+    """Return the labels of all rows but the removed ones; ranks a segment lacks are null."""
+    tables = [segment.labels() for segment in segments]
+    labels = pa.concat_tables(tables, promote_options="default")
+    return labels.filter(pc.invert(pc.is_in(labels["row"], value_set=pa.array(removed))))
+
+
 def _mapped(path: Path) -> np.ndarray[Any, Any]:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -14,7 +14,7 @@ from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.catalog import Catalog, Votes
 from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
-from seqsearch.index.segments import Segment
+from seqsearch.index.segments import Segment, live_labels
 from seqsearch.tables import Int32, Int64, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
@@ -108,10 +108,7 @@ class IndexStore:
 
     def live_labels(self) -> pa.Table:
         """Return one line a live record, rank columns of the whole index filled with null."""
-        tables = [segment.labels() for segment in self.segments]
-        table = pa.concat_tables(tables, promote_options="default")
-        gone = pc.is_in(table["row"], value_set=pa.array(self.removed))
-        return table.filter(pc.invert(gone))
+        return live_labels(self.segments, self.removed)
 
     def sequences(self, rows: Int64) -> SequenceBatch:
         """Return the sequences of rows, in the order of the segments."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
@@ -21,30 +18,19 @@ from seqsearch.errors import FolderError
 from seqsearch.index import segments
 from seqsearch.index.catalog import CatalogSummary, write_catalog
 from seqsearch.index.manifest import CURRENT, HISTORY, Manifest, commit, describe_files
-from seqsearch.index.segments import Segment, write_segment
+from seqsearch.index.segments import Segment, live_labels, write_segment
 from seqsearch.index.store import IndexStore
-from seqsearch.tables import Float32, Int64, whole_file
+from seqsearch.tables import Float32, Int64, foreign_files, naming, whole_file
 
-_OWN = {CURRENT, HISTORY, segments.FOLDER, ".lock"}
-_OWN_PATTERNS = ("encoder", "encoder-*", "catalog-*.duckdb", "removed-*.npy", ".*.tmp*")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the index's writer lock; it goes with the process, however that ends.
-
-    Raises
-    ------
-    FolderError
-        Another process is writing.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FolderError(folder, "another process is writing this index") from error
-        yield
+_SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
+_OWN = (
+    r"manifest\.json",
+    r"manifests(/\d{4,}\.json)?",
+    rf"segments(/\d{{4,}}(/({_SEGMENT_FILES}))?)?",
+    r"encoder(-\d{4,})?(/[\w.-]+\.(json|safetensors|md|txt))?",
+    r"catalog-\d{4,}\.duckdb(\.wal)?",
+    r"removed-\d{4,}\.npy",
+)
 
 
 def check_target(folder: Path, overwrite: bool) -> None:
@@ -57,7 +43,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise FolderError(folder, "there is a file of this name", advice="choose another output")
     if not folder.is_dir():
         return
-    foreign = [entry.name for entry in folder.iterdir() if not _is_own(entry)]
+    foreign = foreign_files(folder, _OWN)
     if foreign:
         raise FolderError(
             folder, f"has files that are no index's ({foreign[0]})", advice="choose another output"
@@ -66,12 +52,10 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise FolderError(folder, "this index exists", advice="give --overwrite to replace it")
 
 
-def _is_own(entry: Path) -> bool:
-    return entry.name in _OWN or any(entry.match(pattern) for pattern in _OWN_PATTERNS)
-
-
 class IndexWriter:
-    """Writes the next state of an index; use inside `locked`.
+    """Writes the next state of an index; use inside `locked`, as a context manager.
+
+    An error inside takes back what was written since the last commit.
 
     Parameters
     ----------
@@ -88,6 +72,13 @@ class IndexWriter:
         self._clear_leftovers()
         self._new: list[Segment] = []
 
+    def __enter__(self) -> IndexWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._clear_leftovers()
+
     def add_segment(
         self,
         rows: SequenceBatch,
@@ -98,7 +89,9 @@ class IndexWriter:
     ) -> None:
         """Write a segment of unique sequences; arguments as for `segments.write_segment`."""
         name = f"{self.number:04d}"
-        write_segment(self.folder / segments.FOLDER / name, rows, digests, labels, encode, dim)
+        inside = self.folder / segments.FOLDER / name
+        with naming(inside):
+            write_segment(inside, rows, digests, labels, encode, dim)
         first = self.store.rows if self.store else 0
         self._new.append(Segment(self.folder, name, first, len(rows)))
 
@@ -119,13 +112,17 @@ class IndexWriter:
         ----------
         removed : (r,) int64
             All rows taken out, ascending, those of earlier states included.
+        ranks : tuple of str
+            Those that no live record has a name at are left out.
         encoder : dict
             With `folder`, the encoder's own folder inside the index.
         """
         everything = [*(self.store.segments if self.store else []), *self._new]
         removed_file = self._write_removed(removed)
         catalog = f"catalog-{self.number:04d}.duckdb"
-        summary = self._write_catalog(catalog, everything, removed, ranks, sources)
+        labels = live_labels(everything, removed)
+        ranks = tuple(rank for rank in ranks if labels[rank].null_count < len(labels))
+        summary = self._write_catalog(catalog, everything, labels, ranks, sources)
         names = [catalog, *([removed_file] if removed_file else [])]
         names += [
             f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
@@ -175,20 +172,16 @@ class IndexWriter:
         self,
         name: str,
         everything: list[Segment],
-        removed: Int64,
+        labels: pa.Table,
         ranks: tuple[str, ...],
         sources: tuple[dict[str, Any], ...],
     ) -> CatalogSummary:
-        labels = pa.concat_tables([s.labels() for s in everything], promote_options="default")
-        gone = pc.is_in(labels["row"], value_set=pa.array(removed))
         lengths = np.concatenate([np.diff(s.offsets) for s in everything]).astype(np.int32)
         told = ("source", "path", "format", "sha256", "records", "kept")
         source_lines = pa.table(
             {key: pa.array([str(source[key]) for source in sources]) for key in told}
         )
-        return write_catalog(
-            self.folder / name, labels.filter(pc.invert(gone)), lengths, ranks, source_lines
-        )
+        return write_catalog(self.folder / name, labels, lengths, ranks, source_lines)
 
     def _clear_leftovers(self) -> None:
         """Delete files of our own that no manifest names: what a killed writer left behind."""
@@ -199,12 +192,13 @@ class IndexWriter:
             named |= set(_files_named(path))
         top = {name.split("/")[0] for name in named} | {CURRENT, HISTORY, ".lock"}
         held = {name.split("/")[1] for name in named if name.startswith(f"{segments.FOLDER}/")}
-        for entry in self.folder.iterdir():
-            if entry.name not in top and _is_own(entry):
-                _delete(entry)
         inside = self.folder / segments.FOLDER
-        for entry in inside.iterdir() if inside.is_dir() else ():
+        for entry in list(inside.iterdir()) if inside.is_dir() else []:
             if entry.name not in held:
+                _delete(entry)
+        foreign = {name.split("/")[0] for name in foreign_files(self.folder, _OWN)}
+        for entry in list(self.folder.iterdir()):
+            if entry.name not in top | foreign:
                 _delete(entry)
 
 

@@ -15,7 +15,7 @@ from seqsearch.errors import FolderError, SettingsError
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
 from seqsearch.search.calls import INVALID, draw
 from seqsearch.settings import QuerySettings
-from seqsearch.tables import one_array, whole_file
+from seqsearch.tables import locked, one_array, whole_file
 
 
 def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -> dict[str, Any]:
@@ -84,11 +84,12 @@ def redraw(
     QuerySettings(**settings)
     if unassigned_out is not None and not settings["keep_sequences"]:
         raise SettingsError("unassigned-out", str(unassigned_out), "a run that keeps sequences")
-    run.state["counts"] = assign(
-        run, min_confidence, None if unassigned_out is None else Path(unassigned_out)
-    )
-    run.state["settings"] = settings
-    run.save()
+    with locked(run.path, "run"):
+        run.state["counts"] = assign(
+            run, min_confidence, None if unassigned_out is None else Path(unassigned_out)
+        )
+        run.state["settings"] = settings
+        run.save()
     return run
 
 

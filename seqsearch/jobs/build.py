@@ -18,7 +18,7 @@ from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import SettingsError
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
-from seqsearch.index.writer import IndexWriter, check_target, locked
+from seqsearch.index.writer import IndexWriter, check_target
 from seqsearch.jobs.importing import (
     Imported,
     Progress,
@@ -32,7 +32,7 @@ from seqsearch.jobs.importing import (
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.settings import BuildSettings
-from seqsearch.tables import Float32, Int64, to_numpy
+from seqsearch.tables import Float32, Int64, locked, to_numpy
 
 Paths = Sequence[str | Path] | str | Path
 NOTHING = np.empty(0, np.int64)
@@ -104,20 +104,20 @@ def build_index(
     check_target(folder, overwrite)
     encoder = load_encoder(settings.encoder, settings.threads)
     imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress)
-    with locked(folder):
+    with locked(folder, "index"):
         check_target(folder, overwrite)  # it may have changed while the libraries were read
-        writer = IndexWriter(folder, None)
-        described = _save_encoder(folder, encoder, writer.number)
-        _write_rows(writer, imported.rows, encoder, progress)
-        manifest = writer.commit(
-            action="build",
-            removed=NOTHING,
-            ranks=imported.ranks,
-            marker=marker,
-            encoder=described,
-            sources=imported.sources,
-            package_version=__version__,
-        )
+        with IndexWriter(folder, None) as writer:
+            described = _save_encoder(folder, encoder, writer.number)
+            _write_rows(writer, imported.rows, encoder, progress)
+            manifest = writer.commit(
+                action="build",
+                removed=NOTHING,
+                ranks=imported.ranks,
+                marker=marker,
+                encoder=described,
+                sources=imported.sources,
+                package_version=__version__,
+            )
         writer.drop_history()
     return Change(folder, manifest, imported.sources)
 
@@ -142,7 +142,7 @@ def add_to_index(
     """
     folder = Path(index)
     read_manifest(folder)  # before the libraries are read
-    with locked(folder):
+    with locked(folder, "index"):
         store = IndexStore.open(folder)
         encoder = encoder_of(store, threads)
         imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress)
@@ -173,7 +173,7 @@ def remove_from_index(
     """
     folder = Path(index)
     read_manifest(folder)
-    with locked(folder):
+    with locked(folder, "index"):
         store = IndexStore.open(folder)
         encoder = encoder_of(store, threads)
         found = store.catalog.rows_of(list(ref_ids))
@@ -213,18 +213,18 @@ def _next_state(
     progress: Progress,
 ) -> Manifest:
     """Write new rows, take others out, commit."""
-    writer = IndexWriter(store.folder, store)
-    if rows is not None:
-        _write_rows(writer, rows, encoder, progress)
-    return writer.commit(
-        action=action,
-        removed=np.union1d(store.removed, gone),
-        ranks=ranks,
-        marker=store.manifest.marker,
-        encoder=store.manifest.encoder,
-        sources=sources,
-        package_version=__version__,
-    )
+    with IndexWriter(store.folder, store) as writer:
+        if rows is not None:
+            _write_rows(writer, rows, encoder, progress)
+        return writer.commit(
+            action=action,
+            removed=np.union1d(store.removed, gone),
+            ranks=ranks,
+            marker=store.manifest.marker,
+            encoder=store.manifest.encoder,
+            sources=sources,
+            package_version=__version__,
+        )
 
 
 def _merged(store: IndexStore, imported: Imported) -> tuple[Rows | None, Int64]:

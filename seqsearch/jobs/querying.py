@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch import __version__
-from seqsearch.dna.reading import Reads, open_bytes, read_sequences
+from seqsearch.dna.reading import Reads, read_sequences
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.assigning import assign
@@ -21,7 +21,7 @@ from seqsearch.jobs.importing import Progress
 from seqsearch.jobs.pipeline import Clock, Searched
 from seqsearch.runs.folder import REFS, RunFolder
 from seqsearch.settings import QuerySettings
-from seqsearch.tables import sha256_of, write_parquet
+from seqsearch.tables import locked, sha256_of, write_parquet
 
 Search = Callable[[Iterable[tuple[int, Reads]], QuerySettings, Clock], Iterator[Searched]]
 
@@ -49,50 +49,67 @@ def query_files(
         raise SettingsError("reads", [], "at least one file, or - for standard input")
     if job.unassigned_out is not None and not settings.keep_sequences:
         raise SettingsError("unassigned-out", str(job.unassigned_out), "a run that keeps sequences")
-    inputs = [_input(name) for name in job.files]
-    run = RunFolder.start(job.out, _identity(store, inputs, settings), job.overwrite)
     began = time.perf_counter()
-    clock = Clock()
+    inputs = [_input(name) for name in job.files]
+    with locked(job.out, "run"):
+        run = RunFolder.start(job.out, _identity(store, inputs, settings), job.overwrite)
+        clock = Clock()
+        ready = time.perf_counter()
+        try:
+            resumed_at = _write_parts(run, store, search, job.files, settings, clock, progress)
+        except BaseException:
+            run.discard_if_empty()
+            raise
+        searched = time.perf_counter()
+        _write_refs(run, store)
+        counts = assign(run, settings.min_confidence, job.unassigned_out)
+        finished = time.perf_counter()
+        timings = {
+            "startup_s": opened_s + ready - began,
+            "search_wall_s": searched - ready,
+            **{f"{stage}_s": seconds for stage, seconds in clock.seconds.items()},
+            "finish_s": finished - searched,
+            "total_s": opened_s + finished - began,
+        }
+        run.state |= {
+            "status": "finished",
+            "counts": counts,
+            "resumed_at": resumed_at,
+            "timings": {name: round(seconds, 3) for name, seconds in timings.items()},
+            "warnings": _warnings(run, counts),
+        }
+        run.save()
+    return run
+
+
+def _write_parts(
+    run: RunFolder,
+    store: IndexStore,
+    search: Search,
+    files: list[str],
+    settings: QuerySettings,
+    clock: Clock,
+    progress: Progress,
+) -> int:
+    """Search what is not committed yet; returns how many queries were."""
     done = run.parts_done()
-    resumed_at = _queries_in(run, done)
-    reads = _unfinished_reads(job.files, settings.batch_size, done)
-    searched = search(reads, settings, clock)
-    ready = time.perf_counter()
-    total = resumed_at
-    for number, found in enumerate(searched, start=done):
+    resumed_at = total = sum(run.read_part("queries", i, ["query"]).num_rows for i in range(done))
+    reads = _unfinished_reads(files, settings.batch_size, done)
+    for number, found in enumerate(search(reads, settings, clock), start=done):
         with clock.timed("write"):
             run.write_part(number, _tables(found, store))
         total += len(found.queries)
         progress("query", total, found.fraction)
-    finished = time.perf_counter()
-    _write_refs(run, store)
-    run.state["timings"] = {
-        "startup_s": round(opened_s + ready - began, 3),
-        "search_wall_s": round(finished - ready, 3),
-        **{f"{stage}_s": round(seconds, 3) for stage, seconds in clock.seconds.items()},
-    }
-    run.state["resumed_at"] = resumed_at
-    counts = assign(run, settings.min_confidence, job.unassigned_out)
-    run.state["timings"]["finish_s"] = round(time.perf_counter() - finished, 3)
-    run.state["timings"]["total_s"] = round(opened_s + time.perf_counter() - began, 3)
-    run.state["counts"] = counts
-    run.state["warnings"] = _warnings(run, counts)
-    run.state["status"] = "finished"
-    run.save()
-    return run
+    return resumed_at
 
 
 def _input(name: str) -> dict[str, Any]:
-    """Describe an input file; a file that cannot be opened fails here, before a folder is made."""
+    """Describe an input file; one that is no sequences fails here, before a folder is made."""
     if name == "-":
         return {"path": "-", "bytes": None, "sha256": None}
-    with open_bytes(name):
-        path = Path(name)
-        return {
-            "path": str(path.resolve()),
-            "bytes": path.stat().st_size,
-            "sha256": sha256_of(path),
-        }
+    next(read_sequences(name, batch_size=1))
+    path = Path(name)
+    return {"path": str(path.resolve()), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _identity(
@@ -121,10 +138,6 @@ def _unfinished_reads(files: list[str], batch_size: int, done: int) -> Iterator[
             if number >= done:
                 yield first, reads
             number, first = number + 1, first + len(reads)
-
-
-def _queries_in(run: RunFolder, parts: int) -> int:
-    return sum(run.read_part("queries", i, ["query"]).num_rows for i in range(parts))
 
 
 def _tables(found: Searched, store: IndexStore) -> dict[str, pa.Table]:

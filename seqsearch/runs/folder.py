@@ -17,14 +17,19 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from seqsearch.errors import FolderError
-from seqsearch.tables import write_json, write_parquet
+from seqsearch.tables import foreign_files, write_json, write_parquet
 
 FORMAT_VERSION = 1
 RUN_FILE = "run.json"
 PARTS = ("queries", "hits", "calls")  # in the order they are written
 REFS = "refs.parquet"
 ASSIGNMENTS = "assignments"
-_OWN = {RUN_FILE, *PARTS, REFS, f"{ASSIGNMENTS}.tsv", f"{ASSIGNMENTS}.parquet"}
+_OWN = (
+    r"run\.json",
+    r"refs\.parquet",
+    r"assignments\.(tsv|parquet)",
+    r"(queries|hits|calls)(/part-\d{5,}\.parquet)?",
+)
 
 
 class RunFolder:
@@ -83,9 +88,7 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise FolderError(path, "there is a file of this name", advice="choose another output")
         if path.is_dir():
-            foreign = [
-                e.name for e in path.iterdir() if e.name not in _OWN and not _is_temporary(e)
-            ]
+            foreign = foreign_files(path, _OWN)
             if foreign:
                 raise FolderError(
                     path,
@@ -178,13 +181,14 @@ class RunFolder:
             raise FolderError(self.path, "the run has no committed part yet", advice="query again")
         return ds.dataset(files, format="parquet")
 
+    def discard_if_empty(self) -> None:
+        """Delete a run that has no part yet: an input turned out to be unusable."""
+        if not self.parts_done():
+            _clear(self.path)
+
     def save(self) -> None:
         """Write run.json."""
         write_json(self.state, self.path / RUN_FILE)
-
-
-def _is_temporary(entry: Path) -> bool:
-    return entry.name.startswith(".") and entry.name.endswith(".tmp")
 
 
 def _clear(path: Path) -> None:
@@ -193,5 +197,5 @@ def _clear(path: Path) -> None:
     for entry in list(path.iterdir()):
         if entry.is_dir():
             shutil.rmtree(entry)
-        else:
+        elif entry.name != ".lock":
             entry.unlink()
