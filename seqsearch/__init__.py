@@ -24,7 +24,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from seqsearch.settings import VERSION
+
+__version__ = VERSION
 
 _PUBLIC = {
     "build_index": "seqsearch.jobs.build",

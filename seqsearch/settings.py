@@ -7,6 +7,7 @@ from typing import Any
 
 from seqsearch.errors import SettingsError
 
+VERSION = "0.1.0"  # pyproject.toml says the same
 DEFAULT_ENCODER = "kmerbag"
 STRANDS = ("both", "plus", "minus")
 DEVICES = ("auto", "cpu", "cuda")

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from seqsearch import __version__
 from seqsearch.cli import demo, doctor, index, query, sql
 from seqsearch.errors import SeqsearchError, SettingsError
+from seqsearch.settings import VERSION
 
 app = typer.Typer(
     name="seqsearch",
@@ -30,7 +30,7 @@ app.command("doctor")(doctor.doctor)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"seqsearch {__version__}")
+        print(f"seqsearch {VERSION}")
         raise typer.Exit
 
 

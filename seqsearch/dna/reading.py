@@ -102,7 +102,9 @@ def read_sequences(
     name = str(path)
     held: list[Reads] = []
     sequences = bases = first = 0
+    before = 0.0  # fraction of the file before this piece
     for piece in _pieces(name):
+        records, behind = len(piece), piece.fraction
         while len(piece):
             ends = np.cumsum(piece.batch.lengths)
             room = int(np.searchsorted(ends, batch_bases - bases)) + 1
@@ -111,9 +113,12 @@ def read_sequences(
             sequences, bases = sequences + taken, bases + int(ends[taken - 1])
             piece = piece.slice(taken, len(piece))
             if sequences == batch_size or bases >= batch_bases:
-                yield _joined(held, first)
+                share = 1 - len(piece) / records
+                read = None if behind is None else before + (behind - before) * share
+                yield replace(_joined(held, first), fraction=read)
                 first += sequences
                 held, sequences, bases = [], 0, 0
+        before = behind or 0.0
     if held:
         yield _joined(held, first)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seqsearch import __version__
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
@@ -31,7 +30,7 @@ from seqsearch.jobs.importing import (
 )
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.libraries.names import merged_ranks
-from seqsearch.settings import BuildSettings
+from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Float32, Int64, locked, to_numpy
 
 Paths = Sequence[str | Path] | str | Path
@@ -116,7 +115,7 @@ def build_index(
                 marker=marker,
                 encoder=described,
                 sources=imported.sources,
-                package_version=__version__,
+                package_version=VERSION,
             )
         writer.drop_history()
     return Change(folder, manifest, imported.sources)
@@ -223,7 +222,7 @@ def _next_state(
             marker=store.manifest.marker,
             encoder=store.manifest.encoder,
             sources=sources,
-            package_version=__version__,
+            package_version=VERSION,
         )
 
 

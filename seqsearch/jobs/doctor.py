@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from seqsearch import __version__
 from seqsearch.dna.digests import mix64
 from seqsearch.dna.simulation import simulate_library
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import MissingExtraError
 from seqsearch.index.flat import FlatIndex, load_faiss
-from seqsearch.settings import DEFAULT_ENCODER
+from seqsearch.settings import DEFAULT_ENCODER, VERSION
 from seqsearch.threads import available_cores
 
 # Extra: the module it brings, the package that has it, and what for.
@@ -51,7 +50,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at the machine, the packages and the extras, and search a small library."""
     return [
-        Finding("seqsearch", True, f"{__version__} on Python {platform.python_version()}"),
+        Finding("seqsearch", True, f"{VERSION} on Python {platform.python_version()}"),
         Finding("cores", True, f"{available_cores()} usable of {os.cpu_count()}"),
         _memory(),
         _disk(Path.cwd()),
@@ -110,7 +109,7 @@ def _faiss() -> Finding:
     except MissingExtraError as error:
         return Finding("FAISS", False, str(error))
     core = os.environ.get("OPENBLAS_CORETYPE", "its own choice")
-    return Finding("FAISS", True, f"{faiss.__version__}, BLAS for {core}")
+    return Finding("FAISS", True, f"{faiss.VERSION}, BLAS for {core}")
 
 
 def _gpu() -> Finding:

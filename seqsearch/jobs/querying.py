@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seqsearch import __version__
 from seqsearch.dna.reading import Reads, read_sequences
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
@@ -20,7 +19,7 @@ from seqsearch.jobs.assigning import assign
 from seqsearch.jobs.importing import Progress
 from seqsearch.jobs.pipeline import Clock, Searched
 from seqsearch.runs.folder import REFS, RunFolder
-from seqsearch.settings import QuerySettings
+from seqsearch.settings import VERSION, QuerySettings
 from seqsearch.tables import locked, sha256_of, write_parquet
 
 Search = Callable[[Iterable[tuple[int, Reads]], QuerySettings, Clock], Iterator[Searched]]
@@ -117,7 +116,7 @@ def _identity(
 ) -> dict[str, Any]:
     manifest = store.manifest
     return {
-        "package_version": __version__,
+        "package_version": VERSION,
         "index": {
             "path": str(store.folder.resolve()),
             "id": manifest.index_id,
