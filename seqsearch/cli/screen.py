@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,7 +76,12 @@ def say_json(value: Any) -> None:
 
 
 def say_table(columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table; it is cut to the terminal, but never where it is piped."""
+    """Print a table; where it is wider than the terminal, one line a value instead."""
+    texts = [[_shown(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) + 3 for column in zip(columns, *texts, strict=True)]
+    if sys.stdout.isatty() and sum(widths) > shutil.get_terminal_size().columns:
+        _say_records(columns, texts)
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -84,10 +90,20 @@ def say_table(columns: list[str], rows: list[list[Any]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[position], (int, float)) for row in rows)
-        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else 100_000).print(table)
+        table.add_column(Text(name), justify="right" if is_number else "left", no_wrap=True)
+    for row in texts:
+        table.add_row(*map(Text, row))
+    Console(width=sum(widths) + 3).print(table)
+
+
+def _say_records(columns: list[str], texts: list[list[str]]) -> None:
+    """Print rows below each other, empty values left out."""
+    width = max(map(len, columns))
+    for number, row in enumerate(texts, start=1):
+        print(f"-- row {number}")
+        for name, text in zip(columns, row, strict=True):
+            if text:
+                print(f"{name:{width}}  {text}")
 
 
 def _shown(value: Any) -> str:
