@@ -164,7 +164,9 @@ def test_tsv_has_every_figure_once(settings, tmp_path):
     assert {len(row) for row in rows} == {len(header)}
     assert values["one", OURS, "seen/species"] == ["50", "2", "", "", "", ""]
     assert values["one", OURS, MEAN] == ["70", "", "", "", "", ""]
-    assert float(values["one", OURS, "startup_s"][0]) == pytest.approx(results[0].costs.startup_s, abs=1e-5)
+    assert float(values["one", OURS, "startup_s"][0]) == pytest.approx(
+        results[0].costs.startup_s, abs=1e-5
+    )
     assert values["one+two", CUT, "seen/species"][:3] == ["0", "4", "50"]
     assert ("one+two", OURS, "startup_s") not in values
 

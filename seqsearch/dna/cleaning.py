@@ -40,6 +40,27 @@ BASES = _base_table()
 
 
 @njit(nogil=True, cache=True)
+def _clean(
+    raw: UInt8,
+    span: tuple[int, int],
+    table: UInt8,
+    bases: UInt8,
+    written: int,
+    defects: UInt8,
+    record: int,
+) -> int:
+    """Append the bases of a span of `raw`; mark the record's defect; returns the new end."""
+    for j in range(span[0], span[1]):
+        base = table[raw[j]]
+        if base > FOREIGN:
+            bases[written] = base
+            written += 1
+        elif base == FOREIGN:
+            defects[record] = NOT_DNA
+    return written
+
+
+@njit(nogil=True, cache=True)
 def count_fasta(chunk: UInt8) -> int:
     """Count the lines of a chunk that begin with ">"."""
     count = 0
@@ -71,13 +92,8 @@ def parse_fasta(
             headers[record, 0], headers[record, 1] = i + 1, end
         else:
             while end < size and chunk[end] != 10:
-                base = table[chunk[end]]
-                if base > FOREIGN:
-                    bases[written] = base
-                    written += 1
-                elif base == FOREIGN:
-                    defects[record] = NOT_DNA
                 end += 1
+            written = _clean(chunk, (i, end), table, bases, written, defects, record)
         i = end + 1
     offsets[record + 1] = written
     for r in range(record + 1):
@@ -129,13 +145,7 @@ def parse_fastq(  # noqa: C901  one pass over four lines, each with its check
             return record, i, lines + 3, CUT_SHORT if cut else QUALITY_LENGTH
         headers[record, 0], headers[record, 1] = i + 1, ends[0]
         offsets[record] = written
-        for j in range(ends[0] + 1, ends[1]):
-            base = table[chunk[j]]
-            if base > FOREIGN:
-                bases[written] = base
-                written += 1
-            elif base == FOREIGN:
-                defects[record] = NOT_DNA
+        written = _clean(chunk, (ends[0] + 1, ends[1]), table, bases, written, defects, record)
         if defects[record] == SOUND and written == offsets[record]:
             defects[record] = EMPTY
         record += 1
@@ -151,13 +161,8 @@ def clean_bases(raw: UInt8, starts: Int64, table: UInt8, bases: UInt8, defects: 
     offsets = np.zeros(len(starts), np.int64)
     written = 0
     for record in range(len(starts) - 1):
-        for j in range(starts[record], starts[record + 1]):
-            base = table[raw[j]]
-            if base > FOREIGN:
-                bases[written] = base
-                written += 1
-            elif base == FOREIGN:
-                defects[record] = NOT_DNA
+        span = (starts[record], starts[record + 1])
+        written = _clean(raw, span, table, bases, written, defects, record)
         if defects[record] == SOUND and written == offsets[record]:
             defects[record] = EMPTY
         offsets[record + 1] = written

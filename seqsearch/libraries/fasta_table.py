@@ -72,7 +72,7 @@ class SideTable:
 
     @property
     def ranks(self) -> tuple[str, ...]:
-        """Ranks, in the order of the table's columns."""
+        """Ranks, highest first, whatever the order of the table's columns."""
         return tuple(self.lineage)
 
 
@@ -88,7 +88,7 @@ def read_side_table(path: Path) -> SideTable:
     columns = {name.strip().lower(): name for name in table.column_names}
     id_column = next((columns[c] for c in ID_COLUMNS if c in columns), None)
     lineage_column = next((columns[c] for c in LINEAGE_COLUMNS if c in columns), None)
-    ranks = [c for c in columns if c in RANK_ORDER]
+    ranks = [rank for rank in RANK_ORDER if rank in columns]
     if id_column is None or not (ranks or lineage_column):
         raise InputError(
             path,
