@@ -10,7 +10,7 @@ from seqsearch.errors import SettingsError
 VERSION = "0.1.0"  # pyproject.toml says the same
 DEFAULT_ENCODER = "kmerbag"
 STRANDS = ("both", "plus", "minus")
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def parse_fasta(
 
 
 @njit(nogil=True, cache=True)
-def parse_fastq(  # noqa: C901  one pass over four lines, each with its check
+def parse_fastq(
     chunk: UInt8,
     is_last: bool,
     table: UInt8,
