@@ -26,6 +26,8 @@ UInt8 = np.ndarray[Any, np.dtype[np.uint8]]
 Float32 = np.ndarray[Any, np.dtype[np.float32]]
 Float64 = np.ndarray[Any, np.dtype[np.float64]]
 
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.wal)?")  # what `whole_file` and DuckDB name theirs
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -60,7 +62,8 @@ def naming(path: Path) -> Iterator[None]:
 def locked(folder: Path, what: str) -> Iterator[None]:
     """Make a folder and hold its writer lock, which goes with the process, however that ends.
 
-    A folder that is empty afterwards but for the lock is deleted.
+    Temporary files of a writer that was killed are deleted; so is, afterwards, a folder that is
+    empty but for the lock. Check first that the folder is no stranger's.
 
     Raises
     ------
@@ -74,6 +77,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise FolderError(folder, f"another process is writing this {what}") from error
+        for path in list(folder.rglob(".*.tmp*")):
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink()
         try:
             yield
         finally:
@@ -91,12 +97,12 @@ def foreign_files(folder: Path, own: Sequence[str]) -> list[str]:
         Regular expressions for whole paths inside the folder; temporary files and the lock are
         always our own.
     """
-    pattern = re.compile("|".join((*own, r"\.lock", r"(.*/)?\.[^/]*\.tmp(\.wal)?")))
+    pattern = re.compile("|".join((*own, r"\.lock")))
     foreign, folders = [], [folder]
     while folders:
         for entry in folders.pop().iterdir():
             name = entry.relative_to(folder).as_posix()
-            if not pattern.fullmatch(name):
+            if not pattern.fullmatch(name) and not _TEMPORARY.fullmatch(entry.name):
                 foreign.append(name)
             elif entry.is_dir():
                 folders.append(entry)

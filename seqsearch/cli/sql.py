@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,12 +57,26 @@ def sql(
     elif json:
         say_json(table.to_pylist())
     elif csv:
-        import pyarrow.csv
+        from pyarrow.csv import write_csv
 
-        pyarrow.csv.write_csv(table, sys.stdout.buffer)
+        write_csv(_flat(table), sys.stdout.buffer)
     else:
         say_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
         say(f"{len(table):,} rows")
+
+
+def _flat(table: Any) -> Any:
+    """Lists and structs as JSON: CSV has no other place for them."""
+    import json
+
+    import pyarrow as pa
+
+    for position, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            values = table[position].to_pylist()
+            texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
+            table = table.set_column(position, field.name, pa.array(texts, pa.string()))
+    return table
 
 
 def _say_list() -> None:

@@ -186,7 +186,7 @@ class Catalog:
 
     def taxonomy(self) -> Taxonomy:
         """Read the taxonomy."""
-        table = self._connection.sql("FROM taxa ORDER BY taxon").to_arrow_table()
+        table = self._table("FROM taxa ORDER BY taxon")
         columns = [one_array(table[rank]) for rank in self.ranks]
         taxonomy, taxa = Taxonomy.from_paths(self.ranks, columns, one_array(table["external_id"]))
         if not np.array_equal(taxa, to_numpy(table["taxon"])):
@@ -195,10 +195,10 @@ class Catalog:
 
     def votes(self, rows: int) -> Votes:
         """Read what each of `rows` rows votes for; rows taken out vote for nothing."""
-        table = self._connection.sql(
+        table = self._table(
             "SELECT row, taxon, count(*)::INTEGER AS records FROM labels WHERE taxon IS NOT NULL "
             "GROUP BY row, taxon ORDER BY row, taxon"
-        ).to_arrow_table()
+        )
         start = np.searchsorted(to_numpy(table["row"]), np.arange(rows + 1))
         return Votes(
             start.astype(np.int64),
@@ -210,23 +210,31 @@ class Catalog:
         """Return `reference`, ref_id, length, taxon, source, accession, labels, ranks of rows."""
         self._connection.register("wanted", pa.table({"row": np.unique(rows)}))
         names = "".join(f', t."{rank}"' for rank in self.ranks)
-        table = self._connection.sql(
+        table = self._table(
             "SELECT r.row AS reference, r.ref_id, r.length, r.taxon, r.source, r.accession, "
             f"r.labels, t.lineage{names} FROM refs r JOIN wanted USING (row) "
             "LEFT JOIN taxa t ON t.taxon = r.taxon ORDER BY r.row"
-        ).to_arrow_table()
+        )
         self._connection.unregister("wanted")
         return table
 
     def rows_of(self, ref_ids: Sequence[str]) -> dict[str, list[int]]:
         """Return the rows that carry each label; labels that are not there are left out."""
         self._connection.register("wanted", pa.table({"ref_id": pa.array(ref_ids, pa.string())}))
-        found = self._connection.execute(
-            "SELECT ref_id, list(DISTINCT row) FROM labels JOIN wanted USING (ref_id) "
+        found = self._table(
+            "SELECT ref_id, list(DISTINCT row) AS rows FROM labels JOIN wanted USING (ref_id) "
             "GROUP BY ref_id"
-        ).fetchall()
+        )
         self._connection.unregister("wanted")
-        return dict(found)
+        return dict(zip(found["ref_id"].to_pylist(), found["rows"].to_pylist(), strict=True))
+
+    def _table(self, statement: str) -> pa.Table:
+        try:
+            return self._connection.sql(statement).to_arrow_table()
+        except duckdb.Error as error:
+            raise FolderError(
+                self.path, "the catalog is damaged", advice="build the index again"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -125,8 +125,8 @@ def commit(folder: Path, manifest: Manifest) -> None:
     """Make a manifest current; all files it names must be on disk already."""
     for name in manifest.files:
         flush_to_disk(folder / name)
-    for inside in {(folder / name).parent for name in manifest.files}:
-        flush_to_disk(inside)
+    for inside in {parent for name in manifest.files for parent in Path(name).parents}:
+        flush_to_disk(folder / inside)
     history = folder / HISTORY
     history.mkdir(exist_ok=True)
     written = history / f"{manifest.number:04d}.json"

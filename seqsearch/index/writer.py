@@ -43,7 +43,8 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise FolderError(folder, "there is a file of this name", advice="choose another output")
     if not folder.is_dir():
         return
-    foreign = foreign_files(folder, _OWN)
+    is_ours = (folder / CURRENT).exists() or (folder / ".lock").exists()
+    foreign = foreign_files(folder, _OWN if is_ours else ())
     if foreign:
         raise FolderError(
             folder, f"has files that are no index's ({foreign[0]})", advice="choose another output"
@@ -66,9 +67,8 @@ class IndexWriter:
 
     def __init__(self, folder: Path, store: IndexStore | None) -> None:
         self.folder, self.store = folder, store
-        self.number = 1 + max(
-            (int(p.stem) for p in (folder / HISTORY).glob("[0-9]*.json")), default=0
-        )
+        numbers = [int(path.stem) for path in (folder / HISTORY).glob("[0-9]*.json")]
+        self.number = 1 + max([*numbers, store.manifest.number if store else 0])
         self._clear_leftovers()
         self._new: list[Segment] = []
 
@@ -189,21 +189,28 @@ class IndexWriter:
         kept = list((self.folder / HISTORY).glob("[0-9]*.json"))
         current = self.folder / CURRENT
         for path in kept + ([current] if current.is_file() else []):
-            named |= set(_files_named(path))
+            named |= self._files_named(path)
         top = {name.split("/")[0] for name in named} | {CURRENT, HISTORY, ".lock"}
         held = {name.split("/")[1] for name in named if name.startswith(f"{segments.FOLDER}/")}
+        strange = [Path(name) for name in foreign_files(self.folder, _OWN)]
+        foreign = {str(p) for path in strange for p in (path, *path.parents)}
         inside = self.folder / segments.FOLDER
         for entry in list(inside.iterdir()) if inside.is_dir() else []:
-            if entry.name not in held:
+            if entry.name not in held and f"{segments.FOLDER}/{entry.name}" not in foreign:
                 _delete(entry)
-        foreign = {name.split("/")[0] for name in foreign_files(self.folder, _OWN)}
         for entry in list(self.folder.iterdir()):
             if entry.name not in top | foreign:
                 _delete(entry)
 
-
-def _files_named(path: Path) -> list[str]:
-    return list(json.loads(path.read_text())["files"])
+    def _files_named(self, path: Path) -> set[str]:
+        try:
+            return set(json.loads(path.read_text())["files"])
+        except (ValueError, KeyError, TypeError) as error:
+            if self.store is None:  # it is replaced
+                return set()
+            raise FolderError(
+                path, "the manifest of an earlier state is damaged", advice="delete it"
+            ) from error
 
 
 def _delete(entry: Path) -> None:

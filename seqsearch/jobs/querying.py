@@ -18,7 +18,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.jobs.assigning import assign
 from seqsearch.jobs.importing import Progress
 from seqsearch.jobs.pipeline import Clock, Searched
-from seqsearch.runs.folder import REFS, RunFolder
+from seqsearch.runs.folder import REFS, RunFolder, check_target
 from seqsearch.settings import VERSION, QuerySettings
 from seqsearch.tables import locked, sha256_of, write_parquet
 
@@ -50,6 +50,7 @@ def query_files(
         raise SettingsError("unassigned-out", str(job.unassigned_out), "a run that keeps sequences")
     began = time.perf_counter()
     inputs = [_input(name) for name in job.files]
+    check_target(job.out)
     with locked(job.out, "run"):
         run = RunFolder.start(job.out, _identity(store, inputs, settings), job.overwrite)
         clock = Clock()

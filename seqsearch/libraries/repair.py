@@ -63,7 +63,7 @@ def commonest_paths(
     list of (n,) pyarrow string
         The columns, repaired; null at gaps.
     list of Repair
-        Sorted by rank and name.
+        In the order in which they were made: by rank, then by name.
 
     Examples
     --------
@@ -85,8 +85,11 @@ def commonest_paths(
     paths: list[Path] = list(zip(*(grouped[r].to_pylist() for r in ranks), strict=True))
     repairs: list[Repair] = []
     anchor = _anchor(ranks)
-    for position in range(anchor + 1, len(ranks)):
-        _unite_at(position, anchor, ranks[position], paths, counts, repairs)
+    settled = -1
+    while settled < len(repairs):  # a way that goes may leave others above it without a rival
+        settled = len(repairs)
+        for position in range(anchor + 1, len(ranks)):
+            _unite_at(position, anchor, ranks[position], paths, counts, repairs)
     if not repairs:
         return [_null_gaps(table[rank]) for rank in ranks], []
     place = np.empty(len(table), np.int64)
@@ -120,7 +123,7 @@ def _unite_at(
             ways[path[position]][path[:position]] += count
     changes: dict[tuple[str, Path], Path] = {}
     for name in sorted(name for name, uppers in ways.items() if len(uppers) > 1):
-        for old, new in _united(name, ways[name], anchor).items():
+        for old, new in sorted(_united(name, ways[name], anchor).items()):
             changes[name, old] = new
             repairs.append(Repair(rank, name, ways[name][old], old, new))
     if changes:

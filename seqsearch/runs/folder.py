@@ -32,6 +32,20 @@ _OWN = (
 )
 
 
+def check_target(path: Path) -> None:
+    """Raise `FolderError` unless nothing but a run is in a folder."""
+    if path.exists() and not path.is_dir():
+        raise FolderError(path, "there is a file of this name", advice="choose another output")
+    if not path.is_dir():
+        return
+    is_ours = (path / RUN_FILE).exists() or (path / ".lock").exists()
+    foreign = foreign_files(path, _OWN if is_ours else ())
+    if foreign:
+        raise FolderError(
+            path, f"has files that are no run's ({foreign[0]})", advice="choose another output"
+        )
+
+
 class RunFolder:
     """One run on disk.
 
@@ -85,16 +99,8 @@ class RunFolder:
         FolderError
             Something else is there, or another run and not `overwrite`.
         """
-        if path.exists() and not path.is_dir():
-            raise FolderError(path, "there is a file of this name", advice="choose another output")
+        check_target(path)
         if path.is_dir():
-            foreign = foreign_files(path, _OWN)
-            if foreign:
-                raise FolderError(
-                    path,
-                    f"has files that are no run's ({foreign[0]})",
-                    advice="choose another output",
-                )
             if (path / RUN_FILE).exists() and not overwrite:
                 return cls._resumed(path, identity)
             _clear(path)
