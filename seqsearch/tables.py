@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give an `OSError` inside that names no file (a full disk, mostly) this one's name."""
+    """Give an `OSError` inside that names no file of the user's (a full disk, mostly) this name."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None and not _TEMPORARY.fullmatch(Path(error.filename).name):
             raise
         number = error.errno or errno.EIO
         raise OSError(number, os.strerror(number), str(path)) from error
@@ -122,6 +122,20 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table as one zstd Parquet file, whole or not at all."""
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def write_array(blocks: Iterable[np.ndarray], shape: tuple[int, ...], path: Path) -> None:
+    """Write a .npy file block by block.
+
+    A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
+    """
+    with path.open("wb") as handle:
+        for number, block in enumerate(blocks):
+            if not number:
+                kind = np.lib.format.dtype_to_descr(block.dtype)
+                header = {"descr": kind, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(handle, header)
+            handle.write(np.ascontiguousarray(block).data)
 
 
 def write_json(value: dict[str, Any], path: Path) -> None:

@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from seqsearch.errors import SettingsError
+
 T = TypeVar("T")
 
 
@@ -33,7 +35,15 @@ def available_cores() -> int:
 
 
 def resolve_threads(threads: int) -> int:
-    """Return `threads`, or every available core where it is 0."""
+    """Return `threads`, or every available core where it is 0.
+
+    Raises
+    ------
+    SettingsError
+        It is negative.
+    """
+    if threads < 0:
+        raise SettingsError("threads", threads, "0 (all cores) or more")
     return threads or available_cores()
 
 

@@ -53,7 +53,11 @@ def run_sql(
         The statement is wrong, not allowed, or took too long.
     FolderError
         A target is neither an index nor a run.
+    SettingsError
+        No target is given, or the time limit is not above 0.
     """
+    if time_limit is not None and not time_limit > 0:
+        raise SettingsError("time-limit", time_limit, "a number of seconds above 0")
     with duckdb.connect(":memory:") as connection:
         made = _make_views(connection, targets)
         timer = threading.Timer(time_limit or 0, connection.interrupt)
@@ -146,7 +150,11 @@ def _run_parts(
         given = {kind: run.dataset(kind) for kind in PARTS}
     for view, file in ((ASSIGNMENTS, f"{ASSIGNMENTS}.parquet"), ("refs", REFS)):
         if (folder / file).is_file():
-            given[view] = ds.dataset(folder / file, format="parquet")
+            try:
+                given[view] = ds.dataset(folder / file, format="parquet")
+            except (pa.ArrowInvalid, OSError):
+                run.read_file(file)  # says what is wrong
+                raise
     given["runs"] = _run_table(run)
     for view, data in given.items():
         connection.register(f"{view}_{number}", data)

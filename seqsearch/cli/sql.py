@@ -10,7 +10,7 @@ import typer
 
 from seqsearch.cli.options import Json
 from seqsearch.cli.screen import say, say_json, say_table
-from seqsearch.errors import SettingsError
+from seqsearch.errors import QueryError, SettingsError
 
 
 def sql(
@@ -50,19 +50,29 @@ def sql(
         )
     statement = named_query(name) if name is not None else given.pop()
     table = run_sql(given, statement, limit_s or None)
-    if parquet is not None:
-        from seqsearch.tables import write_parquet
-
-        write_parquet(table, parquet)
+    if parquet is not None or csv:
+        _write(table, parquet)
     elif json:
         say_json(table.to_pylist())
-    elif csv:
-        from pyarrow.csv import write_csv
-
-        write_csv(_flat(table), sys.stdout.buffer)
     else:
         say_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
         say(f"{len(table):,} rows")
+
+
+def _write(table: Any, parquet: Path | None) -> None:
+    """Write a table as Parquet, or print it as CSV."""
+    import pyarrow as pa
+    from pyarrow.csv import write_csv
+
+    from seqsearch.tables import write_parquet
+
+    try:
+        if parquet is not None:
+            write_parquet(table, parquet)
+        else:
+            write_csv(_flat(table), sys.stdout.buffer)
+    except pa.ArrowException as error:  # an interval, for one
+        raise QueryError(f"{error}: cast that column to VARCHAR") from error
 
 
 def _flat(table: Any) -> Any:
@@ -74,7 +84,7 @@ def _flat(table: Any) -> Any:
     for position, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
             values = table[position].to_pylist()
-            texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
+            texts = [None if v is None else json.dumps(v, default=str) for v in values]
             table = table.set_column(position, field.name, pa.array(texts, pa.string()))
     return table
 

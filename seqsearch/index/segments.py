@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,15 @@ import pyarrow.parquet as pq
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
-from seqsearch.tables import Float32, Int64, lists_from, one_array, to_numpy, write_parquet
+from seqsearch.tables import (
+    Float32,
+    Int64,
+    lists_from,
+    one_array,
+    to_numpy,
+    write_array,
+    write_parquet,
+)
 
 FOLDER = "segments"
 VIEW = "default"
@@ -59,22 +67,13 @@ def write_segment(
         }
     )
     write_parquet(refs, folder / "refs.parquet")
-    np.save(folder / "sequences.u8.npy", rows.bytes)
-    np.save(folder / "offsets.npy", rows.offsets)
+    write_array([rows.bytes], rows.bytes.shape, folder / "sequences.u8.npy")
+    write_array([rows.offsets], rows.offsets.shape, folder / "offsets.npy")
     blocks = (
         encode(rows.slice(start, min(start + BLOCK, len(rows)))).astype(np.float16)
         for start in range(0, len(rows), BLOCK)
     )
-    _save_blocks(folder / VIEW / "vectors.f16.npy", blocks, (len(rows), dim))
-
-
-def _save_blocks(path: Path, blocks: Iterator[Float16], shape: tuple[int, int]) -> None:
-    """Write a .npy file block by block; a full disk raises here, where a memory map would crash."""
-    with path.open("wb") as handle:
-        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(handle, header)
-        for block in blocks:
-            handle.write(block.data)
+    write_array(blocks, (len(rows), dim), folder / VIEW / "vectors.f16.npy")
 
 
 def _binary(digests: UInt64) -> pa.Array:

@@ -20,7 +20,7 @@ from seqsearch.index.catalog import CatalogSummary, write_catalog
 from seqsearch.index.manifest import CURRENT, HISTORY, Manifest, commit, describe_files
 from seqsearch.index.segments import Segment, live_labels, write_segment
 from seqsearch.index.store import IndexStore
-from seqsearch.tables import Float32, Int64, foreign_files, naming, whole_file
+from seqsearch.tables import Float32, Int64, foreign_files, naming, whole_file, write_array
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
 _OWN = (
@@ -67,8 +67,8 @@ class IndexWriter:
 
     def __init__(self, folder: Path, store: IndexStore | None) -> None:
         self.folder, self.store = folder, store
-        numbers = [int(path.stem) for path in (folder / HISTORY).glob("[0-9]*.json")]
-        self.number = 1 + max([*numbers, store.manifest.number if store else 0])
+        states = [folder / CURRENT, *(folder / HISTORY).glob("[0-9]*.json")]
+        self.number = 1 + max(_number(path) for path in states)
         self._clear_leftovers()
         self._new: list[Segment] = []
 
@@ -164,8 +164,8 @@ class IndexWriter:
         if not len(removed):
             return ""
         name = f"removed-{self.number:04d}.npy"
-        with whole_file(self.folder / name) as temporary, temporary.open("wb") as handle:
-            np.save(handle, removed)
+        with whole_file(self.folder / name) as temporary:
+            write_array([removed], removed.shape, temporary)
         return name
 
     def _write_catalog(
@@ -211,6 +211,16 @@ class IndexWriter:
             raise FolderError(
                 path, "the manifest of an earlier state is damaged", advice="delete it"
             ) from error
+
+
+def _number(path: Path) -> int:
+    """Number of a state, as well as can be told."""
+    if path.stem.isdecimal():
+        return int(path.stem)
+    try:
+        return int(json.loads(path.read_text())["number"])
+    except (OSError, ValueError, KeyError, TypeError):  # it is replaced
+        return 0
 
 
 def _delete(entry: Path) -> None:

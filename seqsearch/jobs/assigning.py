@@ -24,7 +24,7 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
     Both files are replaced whole, or not at all. `unassigned_out` receives the queries without any
     name as FASTA.
     """
-    refs = pq.read_table(run.path / REFS, columns=["reference", "ref_id"])
+    refs = run.read_file(REFS, ["reference", "ref_id"])
     taxa = run.state["index"]["taxa"]
     is_single = tuple(taxa[rank] == 1 for rank in run.ranks)
     verdicts: Counter[str] = Counter()

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from seqsearch.analytics.views import run_sql
-from seqsearch.errors import FolderError
 from seqsearch.jobs.assigning import redraw
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
 
@@ -37,11 +35,11 @@ class Run:
 
     def assignments(self) -> pa.Table:
         """Return one row per query, as drawn last."""
-        return self._read(f"{ASSIGNMENTS}.parquet")
+        return self.folder.read_file(f"{ASSIGNMENTS}.parquet")
 
     def refs(self) -> pa.Table:
         """Return the references that were hit, with lineage."""
-        return self._read(REFS)
+        return self.folder.read_file(REFS)
 
     def hits(self) -> pa.Table:
         """Return all hits."""
@@ -66,14 +64,6 @@ class Run:
         """Draw the assignments again at another threshold, without searching; returns them."""
         self.folder = redraw(self.path, min_confidence, unassigned_out)
         return self.assignments()
-
-    def _read(self, name: str) -> pa.Table:
-        try:
-            return pq.read_table(self.path / name)
-        except FileNotFoundError as error:
-            raise FolderError(
-                self.path, f"has no {name}: the run is not finished", advice="query again"
-            ) from error
 
 
 def open_run(path: str | Path) -> Run:

@@ -105,11 +105,15 @@ class RunFolder:
                 return cls._resumed(path, identity)
             _clear(path)
         path.mkdir(parents=True, exist_ok=True)
-        for part in PARTS:
-            (path / part).mkdir(exist_ok=True)
         run = cls(path, {"format_version": FORMAT_VERSION, "status": "unfinished", **identity})
         run.state["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-        run.save()
+        try:
+            for part in PARTS:
+                (path / part).mkdir(exist_ok=True)
+            run.save()
+        except BaseException:
+            run.discard_if_empty()
+            raise
         return run
 
     @classmethod
@@ -180,12 +184,36 @@ class RunFolder:
                 advice="query again with --overwrite",
             ) from error
 
+    def read_file(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read refs.parquet or assignments.parquet.
+
+        Raises
+        ------
+        FolderError
+            It is not there yet, or damaged.
+        """
+        try:
+            return pq.read_table(self.path / name, columns=columns)
+        except FileNotFoundError as error:
+            raise FolderError(
+                self.path, f"has no {name}: the run is not finished", advice="query again"
+            ) from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FolderError(
+                self.path / name, "the file is damaged", advice="query again with --overwrite"
+            ) from error
+
     def dataset(self, kind: str) -> ds.Dataset:
         """Return the committed parts of queries, hits or calls as one dataset."""
         files = [str(self.part_file(kind, i)) for i in range(self.parts_done())]
         if not files:
             raise FolderError(self.path, "the run has no committed part yet", advice="query again")
-        return ds.dataset(files, format="parquet")
+        try:
+            return ds.dataset(files, format="parquet")
+        except (pa.ArrowInvalid, OSError):
+            for number in range(len(files)):
+                self.read_part(kind, number)  # says which
+            raise
 
     def discard_if_empty(self) -> None:
         """Delete a run that has no part yet: an input turned out to be unusable."""

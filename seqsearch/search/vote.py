@@ -61,7 +61,8 @@ def vote(
 
     At each rank a candidate's weight is split over the names its labels have there, by how many
     records have them; labels that end above the rank abstain, labels that skip it vote for the gap.
-    Equal names are ordered by their path and counted in `tied`.
+    Only lineages that agree with what was decided above, gaps included, can be named. Equal names
+    are ordered by their path and counted in `tied`.
 
     Parameters
     ----------
@@ -119,19 +120,19 @@ def _count(
     best_taxon, share, tied, other, other_share = ballots
     exponent, softening = kernel
     for i in range(start, stop):
-        current = np.int32(-1)  # the lowest taxon named so far
         ceiling = 1.0
+        path = best_taxon[i]  # what is decided so far
         for rank in range(lineage.shape[1]):
             names, weights, found, gap = _tally(
                 lineage, rank_of, starts, taxa, records, rows[i], similarities[i], exponent,
-                softening, rank, int(current),
+                softening, rank, path,
             )  # fmt: skip
             total = gap[1]
             for n in range(found):
                 total += weights[n]
-            within = 0  # move the names below `current` to the front
+            within = 0  # move the names on the path to the front
             for n in range(found):
-                if current < 0 or lineage[names[n], rank_of[current]] == current:
+                if _follows(lineage[names[n]], path, rank):
                     names[within], names[n] = names[n], names[within]
                     weights[within], weights[n] = weights[n], weights[within]
                     within += 1
@@ -148,7 +149,15 @@ def _count(
             for n in range(1, min(within, 1 + other.shape[2])):
                 other[i, rank, n - 1] = names[n]
                 other_share[i, rank, n - 1] = min(ceiling, weights[n] / total)
-            current = names[0]
+
+
+@njit(nogil=True, cache=True)
+def _follows(lineage: Int32, path: Int32, rank: int) -> bool:
+    """Tell whether a lineage agrees with a path at the ranks above `rank`."""
+    for above in range(rank):  # noqa: SIM110  compiled
+        if lineage[above] != path[above]:
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -163,12 +172,12 @@ def _tally(  # noqa: C901  the inner loop of the vote, kept in one piece for the
     exponent: float,
     softening: float,
     rank: int,
-    current: int,
+    path: Int32,
 ) -> tuple[Int32, np.ndarray, int, tuple[float, float]]:
     """Sum the weights by name at one rank.
 
     Returns names and weights, how many are filled, and the weight of labels that skip the rank
-    (those below `current`, all).
+    (those on the path, all).
     """
     room = 0
     for row in rows:
@@ -196,7 +205,7 @@ def _tally(  # noqa: C901  the inner loop of the vote, kept in one piece for the
             name = lineage[taxa[v], rank]
             if name < 0:
                 gap_all += part
-                if current < 0 or lineage[taxa[v], rank_of[current]] == current:
+                if _follows(lineage[taxa[v]], path, rank):
                     gap_within += part
                 continue
             n = 0
