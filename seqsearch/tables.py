@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ UInt8 = np.ndarray[Any, np.dtype[np.uint8]]
 Float32 = np.ndarray[Any, np.dtype[np.float32]]
 Float64 = np.ndarray[Any, np.dtype[np.float64]]
 
-_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.wal)?")  # what `whole_file` and DuckDB name theirs
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.wal|\.tmp)?")  # what `whole_file` and DuckDB name theirs
 
 
 @contextmanager
@@ -75,17 +76,38 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     with lock.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            # Another writer may have deleted the file between our opening and locking it.
+            if lock.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                raise BlockingIOError
+        except (BlockingIOError, FileNotFoundError) as error:
             raise FolderError(folder, f"another process is writing this {what}") from error
         for path in list(folder.rglob(".*.tmp*")):
             if _TEMPORARY.fullmatch(path.name):
-                path.unlink()
+                delete(path)
         try:
             yield
         finally:
             if [entry.name for entry in folder.iterdir()] == [".lock"]:
                 lock.unlink()
                 folder.rmdir()
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Raise `FolderError` unless a file may be written here."""
+    if not path.parent.is_dir():
+        raise FolderError(path.parent, "no such folder")
+    if path.is_dir():
+        raise FolderError(path, "this is a folder", advice="name a file")
+    if path.exists() and not overwrite:
+        raise FolderError(path, "this file exists", advice="give --overwrite to replace it")
+
+
+def delete(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def foreign_files(folder: Path, own: Sequence[str]) -> list[str]:
@@ -124,17 +146,18 @@ def write_parquet(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def write_array(blocks: Iterable[np.ndarray], shape: tuple[int, ...], path: Path) -> None:
+def write_array(
+    blocks: Iterable[np.ndarray], kind: np.dtype, shape: tuple[int, ...], path: Path
+) -> None:
     """Write a .npy file block by block.
 
     A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
     """
     with path.open("wb") as handle:
-        for number, block in enumerate(blocks):
-            if not number:
-                kind = np.lib.format.dtype_to_descr(block.dtype)
-                header = {"descr": kind, "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(handle, header)
+        described = np.lib.format.dtype_to_descr(kind)
+        header = {"descr": described, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(handle, header)
+        for block in blocks:
             handle.write(np.ascontiguousarray(block).data)
 
 

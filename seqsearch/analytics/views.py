@@ -30,6 +30,10 @@ VIEWS = {
     "runs": "settings and counts of each run",
 }
 
+# DETACH and ATTACH would open a catalog for writing: DuckDB keeps the files of attached databases
+# in reach whatever its settings say.
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
 
 def run_sql(
     targets: Sequence[str | Path], statement: str, time_limit: float | None = None
@@ -64,17 +68,47 @@ def run_sql(
         if time_limit:
             timer.start()
         try:
+            statements = connection.extract_statements(statement)
+            if not statements or any(one.type not in _READING for one in statements):
+                raise QueryError(
+                    "only statements that read are allowed: SELECT, FROM, WITH, VALUES, DESCRIBE, "
+                    "SUMMARIZE, EXPLAIN, PIVOT ... IN (...)"
+                )
             result = connection.sql(statement)
-            if result is None:
-                raise QueryError("the statement gives no rows: write a SELECT")
-            return result.to_arrow_table()
+            return _with_distinct_names(result.to_arrow_table())
         except duckdb.InterruptException as error:
             raise QueryError(f"stopped after {time_limit:g} s") from error
         except duckdb.Error as error:
-            advice = f" (views: {', '.join(made)})" if "does not exist" in str(error) else ""
-            raise QueryError(str(error).split("\n\n")[0].strip() + advice) from error
+            raise QueryError(_sentence(error, made)) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error):  # Ctrl-C, as DuckDB tells it
+                raise KeyboardInterrupt from error
+            raise
         finally:
             timer.cancel()
+
+
+def _with_distinct_names(table: pa.Table) -> pa.Table:
+    """Number the repeats of a column name: a join's `SELECT *` has some."""
+    names: list[str] = []
+    for name in table.column_names:
+        repeats = 1
+        while (name if repeats == 1 else f"{name}_{repeats}") in names:
+            repeats += 1
+        names.append(name if repeats == 1 else f"{name}_{repeats}")
+    return table.rename_columns(names)
+
+
+def _sentence(error: duckdb.Error, made: list[str]) -> str:
+    """Return DuckDB's message, with the views where it misses one."""
+    text = str(error).split("\n\n")[0].strip()
+    if "does not exist" not in text:
+        return text
+    missing = [view for view in VIEWS if f"Table with name {view} " in text]
+    if missing:
+        text = f"no view {missing[0]} here ({missing[0]}: {VIEWS[missing[0]]})"
+        text += "; an index has none of a run's views, and an unfinished run not all"
+    return f"{text}; views here: {', '.join(made)}"
 
 
 def _make_views(connection: duckdb.DuckDBPyConnection, targets: Sequence[str | Path]) -> list[str]:

@@ -13,8 +13,8 @@ from seqsearch.cli.screen import progress, say, say_table
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("demo"),
-    families: Annotated[int, typer.Option("--families", help="Size of the library.")] = 40,
-    seed: Annotated[int, typer.Option("--seed", help="Draws the library.")] = 1,
+    families: Annotated[int, typer.Option("--families", min=1, help="Size of the library.")] = 40,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the library.")] = 1,
     threads: Threads = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

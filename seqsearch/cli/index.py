@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from seqsearch.cli.options import Device, Format, Json, Overwrite, Quiet, Taxonomy, Threads
-from seqsearch.cli.screen import progress, say, say_json, say_table
+from seqsearch.cli.screen import progress, say, say_json, say_table, warn
 from seqsearch.settings import DEFAULT_ENCODER
 
 app = typer.Typer(help="Build, change and inspect indexes.", no_args_is_help=True)
@@ -101,7 +101,8 @@ def remove(
 
     ids = list(ref_ids or [])
     if ids_file is not None:
-        ids += [line.strip() for line in ids_file.read_text().splitlines() if line.strip()]
+        lines = ids_file.read_text(errors="replace").splitlines()
+        ids += [line.strip() for line in lines if line.strip()]
     with progress(quiet) as report:
         change = remove_from_index(index, ids, threads=threads, progress=report)
     _say_change(change, quiet, json)
@@ -167,6 +168,9 @@ def list_(
         say(f"no index in {folder}")
     else:
         columns = ["index", "marker", "references", "records", "species", "encoder", "made"]
+        for one in found:
+            if "error" in one:
+                warn(one["error"])
         rows: list[list[Any]] = [
             [
                 one["index"],
@@ -178,6 +182,7 @@ def list_(
                 one["made"],
             ]
             for one in found
+            if "error" not in one
         ]
         say_table(columns, rows)
 
@@ -196,7 +201,7 @@ def _say_change(change: Any, quiet: bool, json: bool) -> None:
     counts = manifest.counts
     say(
         f"{change.folder}: {counts['rows']:,} unique sequences of {counts['records']:,} records, "
-        + ", ".join(f"{counts[rank]:,} {rank}" for rank in manifest.ranks)
+        + ", ".join(f"{counts[rank]:,} {rank}" for rank in manifest.ranks if counts[rank])
         + f" (state {manifest.number})"
     )
 

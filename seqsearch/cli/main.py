@@ -12,11 +12,14 @@ from seqsearch.cli import demo, doctor, index, query, sql
 from seqsearch.errors import SeqsearchError, SettingsError
 from seqsearch.settings import VERSION
 
+STOPPED = 130  # what the framework makes of Ctrl-C
+
 app = typer.Typer(
     name="seqsearch",
     help="Name DNA: reference libraries as vectors, nearest neighbours as votes, SQL over it all.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -57,8 +60,10 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _stop(f"{where}{error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        _stop("stopped; run the same command again to go on", 130)
+    except SystemExit as ended:
+        if ended.code == STOPPED:
+            _stop("stopped; a query goes on when the same command is run again", STOPPED)
+        raise
 
 
 def _stop(sentence: str, status: int) -> None:

@@ -83,6 +83,7 @@ def call(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)],
     min_confidence: MinConfidence = 0.8,
     unassigned_out: UnassignedOut = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -93,7 +94,7 @@ def call(
     from seqsearch.jobs.opened_run import open_run
 
     run = open_run(folder)
-    run.call(min_confidence, unassigned_out)
+    run.call(min_confidence, unassigned_out, overwrite)
     _say_run(run, quiet, json)
 
 

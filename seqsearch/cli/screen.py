@@ -42,17 +42,19 @@ def progress(quiet: bool) -> Iterator[Report]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
+        before: dict[str, int] = {}  # done at the start, by an earlier run
 
         def report(stage: str, done: int, fraction: float | None) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=None, done=0, rate=0.0)
+                before[stage] = done if fraction is None else 0
             elapsed = bar.tasks[tasks[stage]].elapsed or 0
             bar.update(
                 tasks[stage],
                 total=None if fraction is None else 1.0,
                 completed=fraction or 0.0,
                 done=done,
-                rate=done / elapsed if elapsed else 0.0,
+                rate=(done - before[stage]) / elapsed if elapsed else 0.0,
             )
 
         yield report

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seqsearch.cli.options import Json
+from seqsearch.cli.options import Json, Overwrite
 from seqsearch.cli.screen import say, say_json, say_table
 from seqsearch.errors import QueryError, SettingsError
 
@@ -31,6 +31,7 @@ def sql(
     parquet: Annotated[
         Path | None, typer.Option("--parquet", help="Write a Parquet file.", show_default=False)
     ] = None,
+    overwrite: Overwrite = False,
     limit_s: Annotated[float, typer.Option("--time-limit", help="Seconds; 0: none.")] = 0,
 ) -> None:
     """Ask SQL of indexes and runs; nothing can be changed or reached from it.
@@ -48,6 +49,10 @@ def sql(
         raise SettingsError(
             "sql", " ".join(given), "TARGET... and a statement, or TARGET... --name QUERY"
         )
+    if parquet is not None:
+        from seqsearch.tables import check_output
+
+        check_output(parquet, overwrite)
     statement = named_query(name) if name is not None else given.pop()
     table = run_sql(given, statement, limit_s or None)
     if parquet is not None or csv:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numba import njit
 
 from seqsearch.tables import Int64, UInt8, one_array
 
@@ -60,9 +61,9 @@ class SequenceBatch:
         """Return the sequences at `positions`, in that order, as a copy."""
         lengths = self.lengths[positions]
         offsets = _offsets_of(lengths)
-        # Where every base comes from: its new place, shifted by where its sequence lay.
-        source = np.arange(offsets[-1]) + np.repeat(self.offsets[positions] - offsets[:-1], lengths)
-        return SequenceBatch(self.ids.take(pa.array(positions)), self.bytes[source], offsets)
+        taken = np.empty(offsets[-1], np.uint8)
+        _copy(self.bytes, self.offsets[positions], offsets, taken)
+        return SequenceBatch(self.ids.take(pa.array(positions)), taken, offsets)
 
     def strings(self) -> pa.LargeStringArray:
         """Return the sequences as a pyarrow array that shares their bytes."""
@@ -91,6 +92,13 @@ class SequenceBatch:
             np.concatenate(joined) if joined else np.empty(0, np.uint8),
             _offsets_of(np.concatenate(lengths) if lengths else empty),
         )
+
+
+@njit(nogil=True, cache=True)
+def _copy(bases: UInt8, starts: Int64, offsets: Int64, taken: UInt8) -> None:
+    for record in range(len(starts)):
+        size = offsets[record + 1] - offsets[record]
+        taken[offsets[record] : offsets[record + 1]] = bases[starts[record] : starts[record] + size]
 
 
 def _offsets_of(lengths: Int64) -> Int64:

@@ -180,8 +180,8 @@ def _parse(
     chunk: bytes, is_fasta: bool, is_last: bool, name: str, done: int, lines: int
 ) -> tuple[Reads, int, int]:
     """Parse the complete records of a chunk; returns them, the bytes and the lines used."""
-    if b"\n" not in chunk and b"\r" in chunk:
-        chunk = chunk.replace(b"\r", b"\n")  # the line ends of old Macs
+    if b"\r" in chunk and (is_fasta or b"\n" not in chunk):
+        chunk = chunk.replace(b"\r", b"\n")  # old Macs' line ends; in FASTA, blank lines are none
     if is_fasta:
         used = len(chunk) if is_last else chunk.rfind(b"\n>") + 1
         view = np.frombuffer(chunk, np.uint8, used)
@@ -317,6 +317,8 @@ def _opened(name: str) -> Iterator[BufferedReader]:
         raise InputError(name, "this is a folder", advice="give the files in it") from error
     except PermissionError as error:
         raise InputError(name, "no permission to read it") from error
+    except OSError as error:
+        raise InputError(name[:80], error.strerror or str(error)) from error
     with handle:
         yield handle
 

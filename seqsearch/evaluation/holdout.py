@@ -74,7 +74,11 @@ def try_kernels(
 
 def _candidates(store: IndexStore, rows: Int64) -> tuple[Int64, Float32]:
     retriever = Retriever(store)
-    vectors = np.concatenate([store.segments[0].vectors[row][None] for row in rows])
+    parts = []
+    for segment in store.segments:
+        own = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.rows)]
+        parts.append(segment.vectors[own - segment.first_row])
+    vectors = np.concatenate(parts)
     depth = min(DEPTH, len(store.live_rows))
     return retriever.search(vectors.astype(np.float32), depth)
 

@@ -168,7 +168,7 @@ def _write_tables(path: Path, given: dict[str, pa.Table]) -> None:
                 connection.execute(f"CREATE TABLE {name} AS {select}")
             connection.execute("CHECKPOINT")
             connection.close()
-    except duckdb.IOException as error:  # a full disk, mostly
+    except duckdb.Error as error:  # a full disk, mostly
         raise FolderError(path, f"the catalog could not be written: {error}") from error
 
 

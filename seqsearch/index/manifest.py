@@ -93,6 +93,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         if not folder.exists():
             raise FolderError(folder, "no such index")
+        if any((folder / HISTORY).glob("[0-9]*.json")):
+            raise FolderError(folder, "the manifest is missing", advice=restore_advice(folder))
         if (folder / "segments").is_dir():
             raise FolderError(
                 folder, "the build of this index was cut off", advice="run index build again"
@@ -109,14 +111,24 @@ def read_manifest(folder: Path) -> Manifest:
             )
         for key in ("ranks", "segments", "sources", "views", "notes"):
             fields[key] = tuple(fields[key])
-        return Manifest(**fields)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FolderError(
-            path, "the manifest is damaged", advice=_restore_advice(folder)
-        ) from error
+        manifest = Manifest(**fields)
+        _check_fields(manifest)
+        return manifest
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FolderError(path, "the manifest is damaged", advice=restore_advice(folder)) from error
 
 
-def _restore_advice(folder: Path) -> str:
+def _check_fields(manifest: Manifest) -> None:
+    """Raise KeyError or TypeError unless everything that is read later is there."""
+    _ = [(s["name"] + "", s["first_row"] + 0, s["rows"] + 0) for s in manifest.segments]
+    _ = [(file["size"] + 0, file["sha256"] + "") for file in manifest.files.values()]
+    _ = [manifest.counts[key] + 0 for key in ("rows", "records", "removed", *manifest.ranks)]
+    _ = [manifest.encoder[key] for key in ("name", "sha256", "dim", "folder")]
+    _ = [source["ledger"] for source in manifest.sources], manifest.ann["type"]
+
+
+def restore_advice(folder: Path) -> str:
+    """Say how to get a manifest back."""
     kept = sorted((folder / HISTORY).glob("[0-9]*.json"))
     return f"copy {HISTORY}/{kept[-1].name} over it" if kept else "build the index again"
 
@@ -127,12 +139,13 @@ def commit(folder: Path, manifest: Manifest) -> None:
         flush_to_disk(folder / name)
     for inside in {parent for name in manifest.files for parent in Path(name).parents}:
         flush_to_disk(folder / inside)
+    # The pointer first: so a folder with a history but no pointer has lost it, and is no build
+    # that was cut off.
+    write_json(asdict(manifest), folder / CURRENT)
     history = folder / HISTORY
     history.mkdir(exist_ok=True)
-    written = history / f"{manifest.number:04d}.json"
-    write_json(asdict(manifest), written)
-    with whole_file(folder / CURRENT) as temporary:
-        temporary.write_bytes(written.read_bytes())
+    with whole_file(history / f"{manifest.number:04d}.json") as temporary:
+        temporary.write_bytes((folder / CURRENT).read_bytes())
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:

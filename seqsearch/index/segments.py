@@ -67,13 +67,14 @@ def write_segment(
         }
     )
     write_parquet(refs, folder / "refs.parquet")
-    write_array([rows.bytes], rows.bytes.shape, folder / "sequences.u8.npy")
-    write_array([rows.offsets], rows.offsets.shape, folder / "offsets.npy")
+    for name, values in (("sequences.u8.npy", rows.bytes), ("offsets.npy", rows.offsets)):
+        write_array([values], values.dtype, values.shape, folder / name)
     blocks = (
         encode(rows.slice(start, min(start + BLOCK, len(rows)))).astype(np.float16)
         for start in range(0, len(rows), BLOCK)
     )
-    write_array(blocks, (len(rows), dim), folder / VIEW / "vectors.f16.npy")
+    kind = np.dtype(np.float16)
+    write_array(blocks, kind, (len(rows), dim), folder / VIEW / "vectors.f16.npy")
 
 
 def _binary(digests: UInt64) -> pa.Array:
@@ -107,7 +108,13 @@ class Segment:
 
     def refs(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read `refs.parquet`: ref_id, digest, length, labels."""
-        return pq.read_table(self.folder / "refs.parquet", columns=columns)
+        path = self.folder / "refs.parquet"
+        try:
+            return pq.read_table(path, columns=columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FolderError(
+                path, "the file is damaged", advice="build the index again"
+            ) from error
 
     def digests(self) -> UInt64:
         """(rows, 2) uint64."""

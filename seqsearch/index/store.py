@@ -38,6 +38,7 @@ class IndexStore:
             for entry in manifest.segments
         ]
         self.catalog = Catalog(folder / manifest.catalog, manifest.ranks)
+        _ = self.order_keys, self.removed  # read now: a later writer may delete their files
 
     @classmethod
     def open(cls, folder: str | Path) -> IndexStore:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +16,17 @@ from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
 from seqsearch.index import segments
 from seqsearch.index.catalog import CatalogSummary, write_catalog
-from seqsearch.index.manifest import CURRENT, HISTORY, Manifest, commit, describe_files
+from seqsearch.index.manifest import (
+    CURRENT,
+    HISTORY,
+    Manifest,
+    commit,
+    describe_files,
+    restore_advice,
+)
 from seqsearch.index.segments import Segment, live_labels, write_segment
 from seqsearch.index.store import IndexStore
-from seqsearch.tables import Float32, Int64, foreign_files, naming, whole_file, write_array
+from seqsearch.tables import Float32, Int64, delete, foreign_files, naming, whole_file, write_array
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
 _OWN = (
@@ -51,6 +57,12 @@ def check_target(folder: Path, overwrite: bool) -> None:
         )
     if (folder / CURRENT).exists() and not overwrite:
         raise FolderError(folder, "this index exists", advice="give --overwrite to replace it")
+    if not overwrite and any((folder / HISTORY).glob("[0-9]*.json")):
+        raise FolderError(
+            folder,
+            "this index has lost its manifest.json",
+            advice=f"{restore_advice(folder)}, or give --overwrite to replace it",
+        )
 
 
 class IndexWriter:
@@ -129,6 +141,9 @@ class IndexWriter:
         ]
         inside = self.folder / encoder["folder"]
         names += [f"{encoder['folder']}/{p.name}" for p in sorted(inside.iterdir())]
+        # Files of earlier states keep the hashes they were written with: damage must not be signed.
+        earlier = self.store.manifest.files if self.store else {}
+        known = {name: earlier[name] for name in names if name in earlier}
         manifest = Manifest(
             number=self.number,
             action=action,
@@ -142,7 +157,7 @@ class IndexWriter:
             ),
             removed=removed_file,
             catalog=catalog,
-            files=describe_files(self.folder, names),
+            files=known | describe_files(self.folder, [n for n in names if n not in known]),
             counts={**summary.counts, "removed": len(removed)},
             sources=sources,
             views=(segments.VIEW,),
@@ -165,7 +180,7 @@ class IndexWriter:
             return ""
         name = f"removed-{self.number:04d}.npy"
         with whole_file(self.folder / name) as temporary:
-            write_array([removed], removed.shape, temporary)
+            write_array([removed], removed.dtype, removed.shape, temporary)
         return name
 
     def _write_catalog(
@@ -197,10 +212,10 @@ class IndexWriter:
         inside = self.folder / segments.FOLDER
         for entry in list(inside.iterdir()) if inside.is_dir() else []:
             if entry.name not in held and f"{segments.FOLDER}/{entry.name}" not in foreign:
-                _delete(entry)
+                delete(entry)
         for entry in list(self.folder.iterdir()):
             if entry.name not in top | foreign:
-                _delete(entry)
+                delete(entry)
 
     def _files_named(self, path: Path) -> set[str]:
         try:
@@ -221,13 +236,6 @@ def _number(path: Path) -> int:
         return int(json.loads(path.read_text())["number"])
     except (OSError, ValueError, KeyError, TypeError):  # it is replaced
         return 0
-
-
-def _delete(entry: Path) -> None:
-    if entry.is_dir():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()
 
 
 def _notes(summary: CatalogSummary) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from xopen import xopen
 
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
 from seqsearch.search.calls import INVALID, draw
 from seqsearch.settings import QuerySettings
-from seqsearch.tables import locked, one_array, whole_file
+from seqsearch.tables import check_output, locked, one_array, whole_file
+
+
+def check_unassigned_out(path: Path, run: Path, overwrite: bool, inputs: Sequence[str]) -> None:
+    """Raise `FolderError` unless FASTA may be written here; over an input it never may."""
+    check_output(path, overwrite)
+    if run.resolve() in path.resolve().parents:
+        raise FolderError(path, "this is inside the run folder", advice="choose another output")
+    if any(name != "-" and path.resolve() == Path(name).resolve() for name in inputs):
+        raise FolderError(path, "this is an input", advice="choose another output")
 
 
 def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -> dict[str, Any]:
@@ -36,8 +47,12 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
         tsv_file = stack.enter_context(whole_file(target.with_suffix(".tsv")))
         parquet, tsv, unassigned = None, None, None
         if unassigned_out is not None:
+            temporary = stack.enter_context(whole_file(unassigned_out))
+            packed = unassigned_out.suffix in (".gz", ".bz2", ".xz", ".zst")
             unassigned = stack.enter_context(
-                stack.enter_context(whole_file(unassigned_out)).open("wb")
+                xopen(temporary, "wb", threads=0, format=unassigned_out.suffix[1:])
+                if packed
+                else temporary.open("wb")
             )
         for number in range(run.parts_done()):
             part = run.read_part("queries", number)
@@ -64,14 +79,17 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
 
 
 def redraw(
-    folder: str | Path, min_confidence: float, unassigned_out: str | Path | None = None
+    folder: str | Path,
+    min_confidence: float,
+    unassigned_out: str | Path | None = None,
+    overwrite: bool = False,
 ) -> RunFolder:
     """Draw the assignments of a finished run again; see `Run.call`.
 
     Raises
     ------
     FolderError
-        Not a run, or one that is not finished.
+        Not a run, or one that is not finished; `unassigned_out` exists and not `overwrite`.
     SettingsError
         The threshold is not in [0, 1].
     """
@@ -84,20 +102,25 @@ def redraw(
     QuerySettings(**settings)
     if unassigned_out is not None and not settings["keep_sequences"]:
         raise SettingsError("unassigned-out", str(unassigned_out), "a run that keeps sequences")
-    with locked(run.path, "run"):
-        run.state["counts"] = assign(
-            run, min_confidence, None if unassigned_out is None else Path(unassigned_out)
+    output = None if unassigned_out is None else Path(unassigned_out)
+    if output is not None:
+        check_unassigned_out(
+            output, run.path, overwrite, [source["path"] for source in run.state["inputs"]]
         )
+    with locked(run.path, "run"):
+        run.state["counts"] = assign(run, min_confidence, output)
         run.state["settings"] = settings
         run.save()
     return run
 
 
 def tsv_lines(table: pa.Table) -> bytes:
-    r"""Return rows as tab-separated text without quotes; probabilities are cut to 4 decimals.
+    """Return rows as tab-separated text; probabilities are cut to 4 decimals.
 
-    >>> tsv_lines(pa.table({"name": ['a "b"', None], "p_genus": [0.123456, 1.0]}))
-    b'a "b"\t0.1235\n\t1\n'
+    Only fields with a quote in them are quoted, as readers of CSV expect.
+
+    >>> tsv_lines(pa.table({"name": ["it's"], "p_genus": [0.123456]})).decode().split()
+    ["it's", '0.1235']
     """
     texts = []
     for name in table.column_names:
@@ -105,7 +128,10 @@ def tsv_lines(table: pa.Table) -> bytes:
         if name.startswith("p_") and pa.types.is_floating(column.type):
             column = pc.round(column, 4)
         text = pc.fill_null(pc.cast(column, pa.string()), "")
-        texts.append(pc.replace_substring_regex(text, r"[\t\r\n]", " "))
+        text = pc.replace_substring_regex(text, r"[\t\r\n]", " ")
+        doubled = pc.replace_substring(text, '"', '""')
+        quoted = pc.binary_join_element_wise('"', doubled, '"', "")
+        texts.append(pc.if_else(pc.match_substring(text, '"'), quoted, text))
     lines = pc.binary_join_element_wise(*texts, "\t")
     return "".join(f"{line}\n" for line in lines.to_pylist()).encode()
 

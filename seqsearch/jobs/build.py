@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
-from seqsearch.errors import SettingsError
+from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.index.writer import IndexWriter, check_target
@@ -141,8 +142,8 @@ def add_to_index(
     """
     folder = Path(index)
     read_manifest(folder)  # before the libraries are read
-    with locked(folder, "index"):
-        store = IndexStore.open(folder)
+    with locked(folder, "index"), ExitStack() as stack:
+        store = stack.enter_context(closing(IndexStore.open(folder)))
         encoder = encoder_of(store, threads)
         imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress)
         rows, replaced = _merged(store, imported)
@@ -156,7 +157,6 @@ def add_to_index(
             sources=(*store.manifest.sources, *imported.sources),
             progress=progress,
         )
-        store.close()
     return Change(folder, manifest, imported.sources)
 
 
@@ -172,8 +172,8 @@ def remove_from_index(
     """
     folder = Path(index)
     read_manifest(folder)
-    with locked(folder, "index"):
-        store = IndexStore.open(folder)
+    with locked(folder, "index"), ExitStack() as stack:
+        store = stack.enter_context(closing(IndexStore.open(folder)))
         encoder = encoder_of(store, threads)
         found = store.catalog.rows_of(list(ref_ids))
         missing = [ref_id for ref_id in ref_ids if ref_id not in found]
@@ -196,7 +196,6 @@ def remove_from_index(
             sources=store.manifest.sources,
             progress=progress,
         )
-        store.close()
     return Change(folder, manifest, ())
 
 
@@ -292,12 +291,17 @@ def _write_rows(writer: IndexWriter, rows: Rows, encoder: Encoder, progress: Pro
     writer.add_segment(rows.batch, rows.digests, rows.labels, encode, encoder.dim)
 
 
+def _hash_of(folder: Path) -> str:
+    try:
+        return load_encoder(folder).content_hash
+    except FolderError:  # damaged: none that could be used again
+        return ""
+
+
 def _save_encoder(folder: Path, encoder: Encoder, number: int) -> dict[str, Any]:
     """Copy the encoder beside the vectors; another one's folder is never written over."""
     name = "encoder"
-    if (folder / name).exists() and load_encoder(
-        folder / name
-    ).content_hash != encoder.content_hash:
+    if (folder / name).exists() and _hash_of(folder / name) != encoder.content_hash:
         name = f"encoder-{number:04d}"
     if not (folder / name).exists():
         encoder.save(folder / name)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pv
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.simulation import SimulatedLibrary, simulate_library
 from seqsearch.errors import FolderError
+from seqsearch.jobs.assigning import tsv_lines
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.importing import Progress, silent
 from seqsearch.jobs.opened import open_index
@@ -119,6 +119,6 @@ def _write_fasta(path: Path, batch: SequenceBatch) -> None:
 
 
 def _write_tsv(path: Path, table: pa.Table) -> None:
-    options = pv.WriteOptions(delimiter="\t", quoting_style="none")
     with whole_file(path) as temporary:
-        pv.write_csv(table, temporary, options)
+        header = "\t".join(table.column_names) + "\n"
+        temporary.write_bytes(header.encode() + tsv_lines(table))

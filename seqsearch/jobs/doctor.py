@@ -109,7 +109,7 @@ def _faiss() -> Finding:
     except MissingExtraError as error:
         return Finding("FAISS", False, str(error))
     core = os.environ.get("OPENBLAS_CORETYPE", "its own choice")
-    return Finding("FAISS", True, f"{faiss.VERSION}, BLAS for {core}")
+    return Finding("FAISS", True, f"{faiss.__version__}, BLAS for {core}")
 
 
 def _gpu() -> Finding:

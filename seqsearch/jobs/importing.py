@@ -117,13 +117,27 @@ def import_libraries(
         sources.append(_source(library, ledger))
     merged = merged_ranks(ranks)
     everything = pa.concat_tables(labels, promote_options="default")
-    return Imported(
-        unique_rows(
-            SequenceBatch.concatenate(batches), everything.select([*LABEL_FIELDS, *merged])
-        ),
-        merged,
-        tuple(sources),
+    rows = unique_rows(
+        SequenceBatch.concatenate(batches), everything.select([*LABEL_FIELDS, *merged])
     )
+    sources[-1]["ledger"]["notes"] += _repeats(rows, len(everything))
+    return Imported(rows, merged, tuple(sources))
+
+
+def _repeats(rows: Rows, records: int) -> list[str]:
+    """Say how many records repeat another one, and which ids stand with several sequences."""
+    notes = []
+    if len(rows.labels) < records:
+        repeated = records - len(rows.labels)
+        notes.append(f"{repeated:,} records repeat another one (id, sequence and names): kept once")
+    counts = rows.labels.group_by(["source", "ref_id"]).aggregate([([], "count_all")])
+    several = counts.filter(pc.greater(counts["count_all"], 1))["ref_id"].to_pylist()
+    if several:
+        shown = ", ".join(sorted(several)[:5]) + (", ..." if len(several) > 5 else "")
+        notes.append(
+            f"{len(several):,} ids stand with several sequences or names, all kept: {shown}"
+        )
+    return notes
 
 
 def _kept(
@@ -162,7 +176,11 @@ def _source(library: Library, ledger: Ledger) -> dict[str, Any]:
         "path": str(library.path.resolve()),
         "format": library.format,
         "sha256": sha256_of(library.path) if library.path.is_file() else None,
-        "taxonomy": [str(path.resolve()) for path in library.files[1:]],
+        "taxonomy": [
+            {"path": str(path.resolve()), "sha256": sha256_of(path)}
+            for path in library.files[1:]
+            if path.is_file()
+        ],
         "records": ledger.read,
         "kept": ledger.kept,
         "ledger": ledger.to_json(),

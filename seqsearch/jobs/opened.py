@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import Reads, clean_sequences, read_sequences
 from seqsearch.encoders.base import Encoder
+from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.importing import Progress, silent
 from seqsearch.jobs.inspecting import describe_index, encoder_of
@@ -205,10 +206,16 @@ def _reads_of(sequences: Sequences, batch_size: int) -> Iterator[tuple[int, Read
     if isinstance(sequences, (str, Path)):
         for reads in read_sequences(sequences, batch_size):
             yield reads.first, reads
-    elif isinstance(sequences, SequenceBatch):
-        texts = [sequences.sequence(i) for i in range(len(sequences))]
-        yield 0, clean_sequences(texts, sequences.ids.to_pylist())
+        return
+    if isinstance(sequences, SequenceBatch):
+        texts: list[str] = sequences.strings().to_pylist()
+        ids: list[str] = sequences.ids.to_pylist()
     elif isinstance(sequences, dict):
-        yield 0, clean_sequences(list(sequences.values()), list(sequences))
+        texts, ids = list(sequences.values()), list(sequences)
     else:
-        yield 0, clean_sequences(list(sequences))
+        texts, ids = list(sequences), [str(i + 1) for i in range(len(sequences))]
+    if not all(isinstance(text, str) for text in (*texts, *ids)):
+        raise SettingsError("sequences", "other objects", "sequences and ids as text")
+    for start in range(0, max(1, len(texts)), batch_size):
+        stop = start + batch_size
+        yield start, clean_sequences(texts[start:stop], ids[start:stop])

@@ -60,9 +60,17 @@ class Run:
         """
         return run_sql([self.path], statement)
 
-    def call(self, min_confidence: float, unassigned_out: str | Path | None = None) -> pa.Table:
-        """Draw the assignments again at another threshold, without searching; returns them."""
-        self.folder = redraw(self.path, min_confidence, unassigned_out)
+    def call(
+        self,
+        min_confidence: float,
+        unassigned_out: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> pa.Table:
+        """Draw the assignments again at another threshold, without searching; returns them.
+
+        `unassigned_out` receives the queries without a name as FASTA; `overwrite` is about it.
+        """
+        self.folder = redraw(self.path, min_confidence, unassigned_out, overwrite)
         return self.assignments()
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from seqsearch.dna.reading import Reads, read_sequences
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
-from seqsearch.jobs.assigning import assign
+from seqsearch.jobs.assigning import assign, check_unassigned_out
 from seqsearch.jobs.importing import Progress
 from seqsearch.jobs.pipeline import Clock, Searched
 from seqsearch.runs.folder import REFS, RunFolder, check_target
@@ -48,11 +48,15 @@ def query_files(
         raise SettingsError("reads", [], "at least one file, or - for standard input")
     if job.unassigned_out is not None and not settings.keep_sequences:
         raise SettingsError("unassigned-out", str(job.unassigned_out), "a run that keeps sequences")
+    if job.files.count("-") > 1:
+        raise SettingsError("reads", job.files, "standard input once")
+    if job.unassigned_out is not None:
+        check_unassigned_out(job.unassigned_out, job.out, job.overwrite, job.files)
     began = time.perf_counter()
     inputs = [_input(name) for name in job.files]
     check_target(job.out)
     with locked(job.out, "run"):
-        run = RunFolder.start(job.out, _identity(store, inputs, settings), job.overwrite)
+        run = RunFolder.start(job.out, _about(store, inputs, settings), job.overwrite)
         clock = Clock()
         ready = time.perf_counter()
         try:
@@ -95,6 +99,7 @@ def _write_parts(
     done = run.parts_done()
     resumed_at = total = sum(run.read_part("queries", i, ["query"]).num_rows for i in range(done))
     reads = _unfinished_reads(files, settings.batch_size, done)
+    progress("query", resumed_at, None)
     for number, found in enumerate(search(reads, settings, clock), start=done):
         with clock.timed("write"):
             run.write_part(number, _tables(found, store))
@@ -105,14 +110,14 @@ def _write_parts(
 
 def _input(name: str) -> dict[str, Any]:
     """Describe an input file; one that is no sequences fails here, before a folder is made."""
-    if name == "-":
-        return {"path": "-", "bytes": None, "sha256": None}
-    next(read_sequences(name, batch_size=1))
     path = Path(name)
+    if name == "-" or path.is_fifo():  # can be read once, so neither looked at nor resumed
+        return {"path": name, "bytes": None, "sha256": None}
+    next(read_sequences(name, batch_size=1))
     return {"path": str(path.resolve()), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def _identity(
+def _about(
     store: IndexStore, inputs: list[dict[str, Any]], settings: QuerySettings
 ) -> dict[str, Any]:
     manifest = store.manifest
@@ -127,6 +132,12 @@ def _identity(
         },
         "inputs": inputs,
         "settings": settings.that_decide(),
+        "identity": {
+            "version": VERSION,
+            "index": manifest.index_id,
+            "inputs": [source["sha256"] for source in inputs],
+            "settings": settings.that_decide(),
+        },
     }
 
 

@@ -89,6 +89,7 @@ def parse_lineages(texts: pa.StringArray) -> tuple[dict[str, pa.StringArray], pa
     is_sintax = pc.match_substring_regex(texts, _SINTAX.pattern)
     tax = pc.extract_regex(texts, r"tax=(?P<inside>[^;]*)(?P<behind>.*)$")
     inside, behind = pc.struct_field(tax, "inside"), pc.struct_field(tax, "behind")
+    texts = pc.replace_substring_regex(texts, r"\s+\[\w+=.*$", "")  # [key=value] tags, as GTDB has
     fields = pc.if_else(
         is_sintax,
         pc.binary_join_element_wise(",", inside, ""),

@@ -25,6 +25,7 @@ from seqsearch.libraries.records import (
 )
 from seqsearch.tables import Bool, one_array, to_numpy
 
+BATCH_SIZE = 65536  # looking up ids costs a pass over the table, so it is done for many at once
 ID_COLUMNS = ("id", "seqid", "sequence_id", "feature id", "feature-id", "featureid", "name")
 LINEAGE_COLUMNS = ("taxon", "taxonomy", "lineage")
 EXTERNAL_COLUMNS = ("taxid", "tax_id", "external_id")
@@ -86,6 +87,8 @@ def read_side_table(path: Path) -> SideTable:
     """
     table, skipped = _read_delimited(path)
     columns = {name.strip().lower(): name for name in table.column_names}
+    if len(columns) < len(table.column_names):
+        raise InputError(path, "two columns have the same name", line=1)
     id_column = next((columns[c] for c in ID_COLUMNS if c in columns), None)
     lineage_column = next((columns[c] for c in LINEAGE_COLUMNS if c in columns), None)
     ranks = [rank for rank in RANK_ORDER if rank in columns]
@@ -145,7 +148,7 @@ def _records(
 ) -> Iterator[LibraryRecords]:
     used = np.zeros(len(side.ids), np.bool_)
     example = ""
-    for reads in read_sequences(path):
+    for reads in read_sequences(path, BATCH_SIZE):
         ids = reads.batch.ids
         example = example or str(ids[0].as_py())
         at = pc.index_in(ids, value_set=side.ids)

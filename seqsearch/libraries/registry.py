@@ -40,6 +40,11 @@ def open_library(
             if importer.name == format:
                 return importer.read(Path(path), table)
         raise SettingsError("format", format, "auto, " + ", ".join(i.name for i in IMPORTERS))
+    if str(path) == "-" or Path(path).is_fifo():
+        if table is None:
+            advice = "name it with --format: " + " or ".join(i.name for i in IMPORTERS)
+            raise InputError(path, "a pipe's format cannot be looked at", advice=advice)
+        return FastaTable().read(Path(path), table)
     first = next(read_sequences(path, batch_size=1))
     header = f"{first.batch.ids[0].as_py()} {first.descriptions[0].as_py()}"
     for importer in IMPORTERS:

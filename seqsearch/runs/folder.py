@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from seqsearch.errors import FolderError
+from seqsearch.settings import QuerySettings
 from seqsearch.tables import foreign_files, write_json, write_parquet
 
 FORMAT_VERSION = 1
@@ -73,6 +74,8 @@ class RunFolder:
         try:
             state = json.loads(file.read_text())
             version = state["format_version"]
+            if version == FORMAT_VERSION:
+                _check_state(state)
         except FileNotFoundError as error:
             what = "not a run (no run.json)" if path.exists() else "no such run"
             raise FolderError(path, what) from error
@@ -83,14 +86,15 @@ class RunFolder:
         return cls(path, state)
 
     @classmethod
-    def start(cls, path: Path, identity: dict[str, Any], overwrite: bool) -> RunFolder:
+    def start(cls, path: Path, about: dict[str, Any], overwrite: bool) -> RunFolder:
         """Create a run, or go on with an unfinished one of the same identity.
 
         Parameters
         ----------
         path : Path
-        identity : dict
-            Input hashes, index and settings: what makes two runs the same.
+        about : dict
+            What run.json says from the start; `identity` in it (version, index, inputs' hashes,
+            settings) is what makes two runs the same.
         overwrite : bool
             Replace another run that is there.
 
@@ -102,10 +106,10 @@ class RunFolder:
         check_target(path)
         if path.is_dir():
             if (path / RUN_FILE).exists() and not overwrite:
-                return cls._resumed(path, identity)
+                return cls._resumed(path, about["identity"])
             _clear(path)
         path.mkdir(parents=True, exist_ok=True)
-        run = cls(path, {"format_version": FORMAT_VERSION, "status": "unfinished", **identity})
+        run = cls(path, {"format_version": FORMAT_VERSION, "status": "unfinished", **about})
         run.state["created"] = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             for part in PARTS:
@@ -126,13 +130,13 @@ class RunFolder:
                 advice="give --overwrite to query again, or draw new assignments with call",
             )
         for key, wanted in identity.items():
-            if run.state.get(key) != json.loads(json.dumps(wanted)):
+            if run.state["identity"].get(key) != json.loads(json.dumps(wanted)):
                 raise FolderError(
                     path,
                     f"an unfinished run with other {key} is here",
                     advice="give --overwrite to replace it, or choose another output",
                 )
-        if any(source["sha256"] is None for source in run.state["inputs"]):
+        if None in run.state["identity"]["inputs"]:
             raise FolderError(
                 path,
                 "an unfinished run from standard input is here, which cannot be resumed",
@@ -223,6 +227,15 @@ class RunFolder:
     def save(self) -> None:
         """Write run.json."""
         write_json(self.state, self.path / RUN_FILE)
+
+
+def _check_state(state: dict[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError unless everything that is read later is there."""
+    QuerySettings(**state["settings"])
+    _ = state["status"], state["created"], state["package_version"]
+    _ = state["identity"]["inputs"], state["index"]["path"], state["index"]["id"]
+    _ = [source["path"] for source in state["inputs"]], state["index"]["encoder"]
+    _ = [state["index"]["taxa"][rank] for rank in state["index"]["ranks"]]
 
 
 def _clear(path: Path) -> None:

@@ -64,12 +64,13 @@ def draw(
         `reference` and `ref_id` of at least the hit references.
     ranks : tuple of str
     is_single : tuple of bool
-        By rank: the library has one taxon there, so its probability says nothing (null).
+        By rank: the library has one taxon there, so its probability says nothing (null), and a call
+        that ends above the first rank with several is none.
     min_confidence : float
         In [0, 1]; 0 names every rank.
     """
     sheet = _Sheet(queries, calls, ranks)
-    last = sheet.last_reaching(min_confidence)
+    last = _informative(sheet.last_reaching(min_confidence), is_single)
     asked, is_tied = sheet.in_question(last)
     has_problem = pc.is_valid(queries["problem"]).to_numpy(zero_copy_only=False)
     best = _best_hits(queries, hits, refs)
@@ -100,6 +101,15 @@ def draw(
     columns["alternatives"] = sheet.candidates(np.where(needs_names, asked, -1))
     columns["reason"] = _reasons(queries, sheet, verdict, asked, has_hits, ranks, min_confidence)
     return pa.table(columns)
+
+
+def _informative(last: Int64, is_single: tuple[bool, ...]) -> Int64:
+    """Take back calls that end where the library has one taxon: they say nothing of the query.
+
+    A library with one taxon at every rank is left as it is.
+    """
+    several = [position for position, single in enumerate(is_single) if not single]
+    return np.where(last < several[0], -1, last) if several else last
 
 
 class _Sheet:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from seqsearch.dna.digests import UInt64
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
 from seqsearch.tables import Float32, Float64, Int64
@@ -20,6 +21,8 @@ from seqsearch.threads import resolve_threads, spread
 
 EXTRA = 16  # candidates asked for beyond those wanted
 DOUBT = 1e-5  # more than FAISS's float32 sums can be off for normalised vectors
+AT_ONCE = 4_000_000  # candidates compared at once: some 100 MB
+MANY = 1000  # candidates of a query from which sorting beats inserting
 UInt16 = np.ndarray[Any, np.dtype[np.uint16]]
 
 
@@ -81,13 +84,18 @@ class Retriever:
         todo = np.arange(len(vectors))
         asked = min(count + EXTRA, len(self._flat))
         while len(todo) and asked:
-            products, positions = self._flat.search(wide[todo], asked, self.threads)
-            found = self.rows[positions]
-            exact = self._similarities(halves[todo], scales[todo], found)
+            in_doubt = np.zeros(len(todo), np.bool_)
             kept = min(count, asked)
-            rows[todo, :kept] = found[:, :kept]
-            similarities[todo, :kept] = exact[:, :kept]
-            in_doubt = products[:, -1] + DOUBT >= exact[:, kept - 1]
+            step = max(1, AT_ONCE // asked)
+            for start in range(0, len(todo), step):
+                some = todo[start : start + step]
+                products, positions = self._flat.search(wide[some], asked, self.threads)
+                found = self.rows[positions]
+                exact = self._similarities(halves[some], scales[some], found)
+                rows[some, :kept] = found[:, :kept]
+                similarities[some, :kept] = exact[:, :kept]
+                last = exact[:, kept - 1]
+                in_doubt[start : start + step] = products[:, -1] + DOUBT >= last
             if asked == len(self._flat):
                 break
             todo = todo[in_doubt]
@@ -101,7 +109,10 @@ class Retriever:
         def task(a: int, b: int) -> None:
             for first, vectors in self._parts:
                 _compare(halves, scales, vectors, first, self._scales, found, exact, a, b)
-            _order(found, exact, self._keys, a, b)
+            if found.shape[1] > MANY:
+                _order_many(found, exact, self._keys, a, b)
+            else:
+                _order(found, exact, self._keys, a, b)
 
         spread(task, len(found), self.threads)
         return exact
@@ -188,7 +199,7 @@ def _compare(
 
 
 @njit(nogil=True, cache=True)
-def _order(found: Int64, exact: Float64, keys: np.ndarray, start: int, stop: int) -> None:
+def _order(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
     """Sort each query's candidates by similarity, then by key (insertion: they nearly are)."""
     for i in range(start, stop):
         for c in range(1, found.shape[1]):
@@ -201,3 +212,10 @@ def _order(found: Int64, exact: Float64, keys: np.ndarray, start: int, stop: int
                 found[i, at], exact[i, at] = found[i, at - 1], exact[i, at - 1]
                 at -= 1
             found[i, at], exact[i, at] = row, similarity
+
+
+def _order_many(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
+    """Do what `_order` does, for queries with very many candidates (equally similar ones)."""
+    for i in range(start, stop):
+        order = np.lexsort((keys[found[i]], -exact[i]))
+        found[i], exact[i] = found[i, order], exact[i, order]

@@ -5,6 +5,10 @@ distance weighting (Shepard 1968; for k-NN, Dudani 1976) relative to the nearest
 the nearest decides; far from it, where distances hardly differ, many share the vote. `EXPONENT`
 and `SOFTENING` were chosen on references of the bench libraries held out from them
 (scripts/tune_vote.py).
+
+Where the nearest candidates have no name at a rank, a name is carried by those behind, and counts
+less: shares are multiplied by (1 - s1 + e) / (1 - s + e), s the similarity of the nearest that has
+one.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from seqsearch.threads import resolve_threads, spread
 EXPONENT = 32.0
 SOFTENING = 0.03
 ALTERNATIVES = 5  # names kept beside the best, a rank
-SAME = 1e-9  # relative difference below which two sums of weights tie
+SAME = 1e-9  # relative difference below which two sums of weights are the same number
+TIE = 0.02  # relative difference up to which names tie: far candidates add such crumbs to either
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ def vote(
 
     At each rank a candidate's weight is split over the names its labels have there, by how many
     records have them; labels that end above the rank abstain, labels that skip it vote for the gap.
-    Only lineages that agree with what was decided above, gaps included, can be named. Equal names
-    are ordered by their path and counted in `tied`.
+    Only lineages that agree with what was decided above, gaps included, can be named. Names of
+    equal share are ordered by their path; those within `TIE` of the best are counted in `tied`.
 
     Parameters
     ----------
@@ -141,14 +146,14 @@ def _count(
             _sort(names, weights, within)
             if gap[0] > weights[0] * (1.0 + SAME):
                 continue  # the lineages that lead here have no name at this rank
-            ceiling = min(ceiling, weights[0] / total)
+            ceiling = min(ceiling, gap[2] * weights[0] / total)
             best_taxon[i, rank], share[i, rank] = names[0], ceiling
             tied[i, rank] = 1
-            while tied[i, rank] < within and weights[tied[i, rank]] >= weights[0] * (1.0 - SAME):
+            while tied[i, rank] < within and weights[tied[i, rank]] >= weights[0] * (1.0 - TIE):
                 tied[i, rank] += 1
             for n in range(1, min(within, 1 + other.shape[2])):
                 other[i, rank, n - 1] = names[n]
-                other_share[i, rank, n - 1] = min(ceiling, weights[n] / total)
+                other_share[i, rank, n - 1] = min(ceiling, gap[2] * weights[n] / total)
 
 
 @njit(nogil=True, cache=True)
@@ -173,11 +178,11 @@ def _tally(  # noqa: C901  the inner loop of the vote, kept in one piece for the
     softening: float,
     rank: int,
     path: Int32,
-) -> tuple[Int32, np.ndarray, int, tuple[float, float]]:
+) -> tuple[Int32, np.ndarray, int, tuple[float, float, float]]:
     """Sum the weights by name at one rank.
 
     Returns names and weights, how many are filled, and the weight of labels that skip the rank
-    (those on the path, all).
+    (those on the path, all) with how near the nearest voting candidate is, in (0, 1].
     """
     room = 0
     for row in rows:
@@ -185,7 +190,7 @@ def _tally(  # noqa: C901  the inner loop of the vote, kept in one piece for the
             room += starts[row + 1] - starts[row]
     names = np.empty(room, np.int32)
     weights = np.empty(room, np.float64)
-    found, gap_within, gap_all = 0, 0.0, 0.0
+    found, gap_within, gap_all, nearness = 0, 0.0, 0.0, 0.0
     best = 1.0 - np.float64(similarities[0]) + softening
     for c in range(len(rows)):
         if rows[c] < 0:
@@ -197,7 +202,9 @@ def _tally(  # noqa: C901  the inner loop of the vote, kept in one piece for the
                 voting += records[v]
         if voting == 0:
             continue
-        weight = (best / (1.0 - np.float64(similarities[c]) + softening)) ** exponent
+        ratio = best / (1.0 - np.float64(similarities[c]) + softening)
+        nearness = max(nearness, ratio)
+        weight = ratio**exponent
         for v in range(first, last):
             if rank_of[taxa[v]] < rank:
                 continue
@@ -215,7 +222,7 @@ def _tally(  # noqa: C901  the inner loop of the vote, kept in one piece for the
                 names[n], weights[n] = name, 0.0
                 found += 1
             weights[n] += part
-    return names, weights, found, (gap_within, gap_all)
+    return names, weights, found, (gap_within, gap_all, nearness)
 
 
 @njit(nogil=True, cache=True)

@@ -1,0 +1,377 @@
+"""Every command through the entry point: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from seqsearch.errors import MissingExtraError
+from seqsearch.index.manifest import read_manifest
+from seqsearch.jobs import doctor, opened
+from seqsearch.jobs.inspecting import verify_index
+from seqsearch.settings import VERSION
+from seqsearch.tables import locked
+
+PROGRAM = [sys.executable, "-m", "seqsearch"]
+
+
+def column(run: Path, name: str) -> list[Any]:
+    return pq.read_table(run / "assignments.parquet")[name].to_pylist()
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
+def test_version_and_help(command: Any) -> None:
+    assert command("--version").out == f"seqsearch {VERSION}\n"
+    for words in ((), ("index",), ("index", "build"), ("query",), ("call",), ("sql",), ("demo",)):
+        answer = command(*words, "--help")
+        assert answer.status == 0
+        assert answer.out.split(maxsplit=2)[:2] == ["Usage:", "seqsearch"]
+        assert command(*words, "-h").out == answer.out
+
+
+@pytest.mark.parametrize(
+    "words", ["", "index", "nothing", "query", "query --nothing", "index build x -o y --threads z"]
+)
+def test_usage_errors_exit_2(words: str, command: Any) -> None:
+    answer = command(*words.split())
+    assert answer.status == 2
+    assert "Usage: seqsearch" in answer.out + answer.err
+
+
+def test_a_process_reads_standard_input(
+    tiny_index: Path, reads: list[Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ["query", str(tiny_index), "-", "-o", str(run), "--strand", "plus"]
+    done = subprocess.run(
+        [*PROGRAM, *words], input=reads[0].read_bytes(), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.splitlines()[-1] == f"{run}/assignments.tsv (named from 0.8 on)".encode()
+    assert column(run, "query_id") == ["q1;size=5", "q2"]
+    samples = pq.read_table(run / "queries" / "part-00000.parquet")["sample"].to_pylist()
+    assert samples == ["stdin", "stdin"]
+
+
+def test_a_process_that_fails_leaves_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "index", "info", "missing"], capture_output=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"Error: missing: no such index\n"
+
+
+def test_a_reader_that_has_seen_enough(five_reads: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = ["sql", str(five_reads), "SELECT * FROM range(100000)", "--csv"]
+    done = subprocess.run([*PROGRAM, *words], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_progress_on_a_terminal_only(tiny_index: Path, reads: list[Path], tmp_path: Path) -> None:
+    screen, terminal = pty.openpty()
+    words = ["query", str(tiny_index), str(reads[0]), "-o", str(tmp_path / "run")]
+    done = subprocess.run(
+        [*PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=terminal, check=True
+    )
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(screen, 4096)
+        except OSError:  # Linux says so where nothing is left
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(screen)
+    assert done.returncode == 0
+    assert b"query" in shown
+    assert b"2 sequences" in shown
+
+
+def test_stopped_by_the_user(
+    tiny_index: Path,
+    reads: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Any,
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opened, "query_files", stopped)
+    answer = command("query", tiny_index, reads[0], "-o", tmp_path / "run")
+    assert answer.status == 130
+    assert answer.err.endswith(
+        "Error: stopped; a query goes on when the same command is run again\n"
+    )
+
+
+# --- demo and doctor ------------------------------------------------------------------------------
+
+
+def test_demo(tmp_path: Path, command: Any, fails: Any) -> None:
+    folder = tmp_path / "demo"
+    demo = ("demo", "-o", folder, "--families", "2", "--seed", "5")
+    answer = command(*demo)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.startswith("A library of simulated sequences")
+    assert answer.out.endswith(f"Next: seqsearch sql {folder / 'run'} --name composition\n")
+    verify_index(folder / "index")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("references.fasta", "references.tsv", "queries.fasta", "queries.tsv", "index", "run")
+    }
+    assert fails(*demo) == f"{folder}: a demo is here; give --overwrite, or another folder"
+    again = command(*demo, "--overwrite", "--quiet")
+    assert (again.status, again.out, again.err) == (0, "", "")
+
+
+def test_doctor(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = command("doctor")
+    assert (answer.status, answer.err) == (0, "")
+    assert "MISSING" not in answer.out
+    findings = {one["what"]: one for one in json.loads(command("doctor", "--json").out)}
+    assert findings["seqsearch"]["detail"].startswith(VERSION)
+    assert findings["self-test"]["works"] is True
+
+    def missing() -> None:
+        raise MissingExtraError("FAISS", "cpu")
+
+    monkeypatch.setattr(doctor, "load_faiss", missing)
+    answer = command("doctor")
+    assert answer.status == 1
+    line = next(line for line in answer.out.splitlines() if line.startswith("MISSING"))
+    assert line.endswith("FAISS is not installed: pip install 'seqsearch[cpu]'")
+
+
+# --- index ----------------------------------------------------------------------------------------
+
+TABLE = "id\tgenus\tspecies\nx\tOsmia\tOsmia rufa\ny\tOsmia\tOsmia cornuta\n"
+
+
+def test_index_build(more_bees: Path, tmp_path: Path, command: Any) -> None:
+    packed, table = tmp_path / "osmia.fasta.gz", tmp_path / "osmia.tsv"
+    packed.write_bytes(gzip.compress(b">x\nTTGACGTACCAGTTA\n>y\nTTGACGTACGGGTTA\n"))
+    table.write_text(TABLE)
+    index = tmp_path / "index"
+    build = ("index", "build", packed, "--taxonomy", table, "-o", index, "--marker", "COI")
+    answer = command(*build, "--encoder", "spectrum")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.splitlines() == [
+        "osmia.fasta.gz (fasta-table): 2 records read, 2 kept",
+        f"{index}: 2 unique sequences of 2 records, 1 genus, 2 species (state 1)",
+    ]
+    answer = command(*build, "--overwrite", "--json", "--threads", "1")
+    described = json.loads(answer.out)
+    assert (described["marker"], described["ranks"]) == ("COI", ["genus", "species"])
+    assert described["counts"]["records"] == 2
+    quiet = command("index", "build", more_bees, "-o", tmp_path / "quiet", "--quiet")
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_index_build_of_two_libraries_with_a_table_each(tmp_path: Path, command: Any) -> None:
+    words: list[str | Path] = []
+    for name, sequence in (("x", "TTGACGTACCAGTTA"), ("y", "TTGACGTACGGGTTA")):
+        fasta, table = tmp_path / f"{name}.fasta", tmp_path / f"{name}.tsv"
+        fasta.write_text(f">{name}\n{sequence}\n")
+        table.write_text(f"id\tgenus\n{name}\tGenus{name}\n")
+        words += [fasta, "--taxonomy", table]
+    answer = command("index", "build", *words, "-o", tmp_path / "index")
+    assert answer.out.splitlines() == [
+        "x.fasta (fasta-table): 1 records read, 1 kept",
+        "y.fasta (fasta-table): 1 records read, 1 kept",
+        f"{tmp_path / 'index'}: 2 unique sequences of 2 records, 2 genus (state 1)",
+    ]
+
+
+def test_index_add_and_remove(bees: Path, more_bees: Path, tmp_path: Path, command: Any) -> None:
+    answer = command("index", "add", bees, more_bees)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.out.splitlines() == [
+        "more.fasta (fasta-lineage): 2 records read, 2 kept",
+        f"{bees}: 5 unique sequences of 5 records, 1 family, 2 genus, 5 species (state 2)",
+    ]
+    assert json.loads(command("index", "add", bees, more_bees, "--json").out)["state"] == 3
+    answer = command("index", "remove", bees, "a", "e")
+    assert answer.out == (
+        f"{bees}: 3 unique sequences of 3 records, 1 family, 2 genus, 3 species (state 4)\n"
+    )
+    ids = tmp_path / "ids.txt"
+    ids.write_text("b\n\n d \n")
+    answer = command("index", "remove", bees, "--ids-file", ids, "--quiet")
+    assert (answer.status, answer.out, answer.err) == (0, "", "")
+    assert read_manifest(bees).counts["records"] == 1
+    verify_index(bees)
+
+
+def test_ids_file_that_cannot_be_read(bees: Path, tmp_path: Path, fails: Any) -> None:
+    missing, binary = tmp_path / "missing.txt", tmp_path / "ids.xlsx"
+    binary.write_bytes(b"PK\x03\x04\xff\xfe\x80")
+    expected = f"{missing}: No such file or directory"
+    assert fails("index", "remove", bees, "--ids-file", missing) == expected
+    message = fails("index", "remove", bees, "--ids-file", binary, status=2)
+    assert message.endswith("expected ids of references in this index (none removed)")
+
+
+def test_index_info_verify_list(bees: Path, command: Any) -> None:
+    answer = command("index", "info", bees)
+    assert (answer.status, answer.err) == (0, "")
+    lines = [" ".join(line.split()) for line in answer.out.splitlines()]
+    assert "ranks family 1, genus 2, species 3" in lines
+    assert "rows 3 unique sequences of 3 records, 0 rows taken out" in lines
+    described = json.loads(command("index", "info", bees, "--json").out)
+    assert described["encoder"] == "kmerbag-k8-d2048-untrained"
+
+    answer = command("index", "verify", bees)
+    sound = f"{bees}: sound (6 files as written, 3 sampled references find themselves)\n"
+    assert (answer.status, answer.out, answer.err) == (0, sound, "")
+    assert command("index", "verify", bees, "--quiet").out == ""
+
+    (bees.parent / "no index").mkdir()
+    listed = json.loads(command("index", "list", bees.parent, "--json").out)
+    assert [one["index"] for one in listed] == [str(bees)]
+    assert "kmerbag" in command("index", "list", bees.parent).out
+    empty = bees.parent / "no index"
+    assert command("index", "list", empty).out == f"no index in {empty}\n"
+
+
+def test_a_second_writer_is_refused(
+    bees: Path, bee_run: Path, more_bees: Path, hashes: Any, fails: Any, command: Any
+) -> None:
+    expected = f"{bees}: another process is writing this index"
+    before = hashes(bees)
+    with locked(bees, "index"):
+        assert fails("index", "add", bees, more_bees) == expected
+        assert fails("index", "remove", bees, "a") == expected
+        assert fails("index", "build", more_bees, "-o", bees, "--overwrite") == expected
+        assert command("index", "verify", bees).status == 0  # readers are free
+        assert command("query", bees, more_bees, "-o", bees.parent / "free").status == 0
+    assert hashes(bees) == before
+    with locked(bee_run, "run"):
+        expected = f"{bee_run}: another process is writing this run"
+        assert fails("query", bees, more_bees, "-o", bee_run, "--overwrite") == expected
+        assert fails("call", bee_run) == expected
+    assert command("index", "add", bees, more_bees).status == 0
+
+
+# --- query and call -------------------------------------------------------------------------------
+
+
+def test_query(tiny_index: Path, reads: list[Path], tmp_path: Path, command: Any) -> None:
+    run, rest = tmp_path / "run", tmp_path / "rest.fasta"
+    answer = command("query", tiny_index, *reads, "-o", run, "--unassigned-out", rest)
+    assert answer.status == 0
+    assert answer.err.splitlines() == [
+        "Warning: 1 of 5 queries are invalid (column reason says why)",
+        "Warning: 20% of the queries matched as reverse complements",
+    ]
+    assert answer.out.splitlines()[0].startswith(f"5 queries against {tiny_index}; searched 5 in ")
+    assert answer.out.splitlines()[-1] == f"{run}/assignments.tsv (named from 0.8 on)"
+    assert column(run, "query_id") == ["q1;size=5", "q2", "q3;size=2", "q4", "q5"]
+    assert column(run, "taxon")[:3] == ["Apis mellifera", "Bombus terrestris", "Apis"]
+    assert column(run, "verdict")[:3] == ["identified", "identified", "ambiguous"]
+    assert column(run, "verdict")[4] == "invalid"
+    assert column(run, "strand")[:3] == ["+", "-", "+"]
+    samples = pq.read_table(run / "queries" / "part-00000.parquet")["sample"].to_pylist()
+    assert samples == ["one", "one"]
+
+
+def test_query_prints_json_or_nothing(
+    tiny_index: Path, reads: list[Path], tmp_path: Path, command: Any
+) -> None:
+    answer = command("query", tiny_index, *reads, "-o", tmp_path / "json", "--json")
+    state = json.loads(answer.out)
+    assert (answer.err, state["status"], state["counts"]["queries"]) == ("", "finished", 5)
+    answer = command("query", tiny_index, *reads, "-o", tmp_path / "quiet", "--quiet")
+    assert (answer.status, answer.out, answer.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--min-confidence 0", ["Apis mellifera", "Bombus terrestris"]),
+        ("--strand plus --candidates 10", ["Apis mellifera", None]),
+        ("--taxon Bombus --min-confidence 0", ["Bombus terrestris", "Bombus terrestris"]),
+        ("--hits 1 --candidates 1", ["Apis mellifera", "Bombus terrestris"]),
+    ],
+)
+def test_query_options(
+    options: str,
+    expected: list[str],
+    tiny_index: Path,
+    reads: list[Path],
+    tmp_path: Path,
+    command: Any,
+) -> None:
+    run = tmp_path / "run"
+    words = ("--quiet", "--threads", "1", "--device", "cpu", *options.split())
+    assert command("query", tiny_index, reads[0], "-o", run, *words).status == 0
+    assert column(run, "taxon") == expected
+
+
+def test_query_without_sequences(
+    tiny_index: Path, reads: list[Path], tmp_path: Path, command: Any, fails: Any
+) -> None:
+    run, rest = tmp_path / "run", tmp_path / "rest.fasta"
+    words = ("query", tiny_index, reads[0], "-o", run, "--no-sequences")
+    expected = f"unassigned-out is {str(rest)!r}: expected a run that keeps sequences"
+    assert fails(*words, "--unassigned-out", rest, status=2) == expected
+    assert command(*words).status == 0
+    assert "sequence" not in pq.read_schema(run / "queries" / "part-00000.parquet").names
+    assert fails("call", run, "--unassigned-out", rest, status=2) == expected
+    assert command("call", run, "--min-confidence", "1").status == 0
+
+
+def test_unassigned_reads(index_folder: Path, tmp_path: Path, command: Any) -> None:
+    reads, run = tmp_path / "reads.fasta", tmp_path / "run"
+    rest, all_named = tmp_path / "rest.fasta", tmp_path / "none.fasta"
+    reads.write_text(">good x y\n" + "ACGTTGCA" * 9 + "\n>bad\nNN\n")
+    query = ("query", index_folder, reads, "-o", run, "--min-confidence", "1", "--quiet")
+    assert command(*query, "--unassigned-out", rest).status == 0
+    ranks = dict(zip(column(run, "query_id"), column(run, "rank"), strict=True))
+    expected = "" if ranks["good"] else ">good x y\n" + "ACGTTGCA" * 9 + "\n"
+    assert rest.read_text() == expected
+    call = ("call", run, "--min-confidence", "0", "--unassigned-out", all_named, "--quiet")
+    assert command(*call).status == 0
+    assert all_named.read_text() == ""
+
+
+def test_an_unfinished_run_from_standard_input(
+    tiny_index: Path, reads: list[Path], tmp_path: Path, command: Any, fails: Any
+) -> None:
+    run = tmp_path / "run"
+    query = ("query", tiny_index, "-", "-o", run, "--batch-size", "1")
+    cut = gzip.compress(reads[0].read_bytes() * 50_000)[:-9]
+    message = fails(*query, stdin=cut)
+    assert message == ("standard input: the gz data are cut short; copy or download the file again")
+    if run.exists():
+        advice = "give --overwrite to start again"
+        expected = "an unfinished run from standard input is here, which cannot be resumed"
+        assert fails(*query, stdin=cut) == f"{run}: {expected}; {advice}"
+    assert command(*query, "--overwrite", stdin=reads[0].read_bytes()).status == 0
+    assert column(run, "query_id") == ["q1;size=5", "q2"]
+
+
+def test_call(bee_run: Path, command: Any) -> None:
+    answer = command("call", bee_run, "--min-confidence", "0")
+    assert answer.status == 0
+    assert answer.out.splitlines()[-1] == f"{bee_run}/assignments.tsv (named from 0 on)"
+    assert column(bee_run, "taxon") == ["Apis mellifera", "Bombus terrestris"]
+    assert command("call", bee_run, "--quiet").out == ""
+    state = json.loads(command("call", bee_run, "--min-confidence", "0.5", "--json").out)
+    assert state["settings"]["min_confidence"] == 0.5

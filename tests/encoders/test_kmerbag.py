@@ -1,0 +1,189 @@
+"""The untrained bag against its definition, written with dictionaries and Python's integers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.encoders.kmerbag import KmerBag
+from seqsearch.encoders.registry import load_encoder
+from seqsearch.errors import FolderError, SettingsError
+
+MASK = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def batch_of(texts: list[str]) -> SequenceBatch:
+    return SequenceBatch.from_clean(
+        [f"r{i}" for i in range(len(texts))], [text.encode() for text in texts]
+    )
+
+
+def random_dna(count: int, length: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list("ACGT"), length)) for _ in range(count)]
+
+
+def spectrum(text: str, k: int) -> Counter[str]:
+    words = (text[i : i + k] for i in range(len(text) - k + 1))
+    return Counter(word for word in words if set(word) <= set("ACGT"))
+
+
+def split_mix(state: int) -> int:
+    x = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
+    return x ^ (x >> 31)
+
+
+def slow_vector(text: str, k: int, dim: int, seed: int) -> np.ndarray:
+    vector = np.zeros(dim)
+    for word, count in spectrum(text, k).items():
+        code = sum("ACGT".index(base) * 4 ** (k - 1 - i) for i, base in enumerate(word))
+        drawn = split_mix((code + (seed + 1) * GOLDEN) & MASK)
+        vector[(drawn >> 1) % dim] += math.sqrt(count) * (1 if drawn & 1 else -1)
+    length = math.sqrt(float(vector @ vector))
+    return vector / length if length else vector
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=st.lists(st.text("AACGTN", max_size=60), min_size=1, max_size=5),
+    k=st.integers(2, 6),
+    dim=st.sampled_from([1, 7, 64, 300]),
+    seed=st.sampled_from([0, 1, 12345]),
+)
+def test_vectors_are_those_of_the_definition(texts: list[str], k: int, dim: int, seed: int) -> None:
+    vectors = KmerBag(k=k, dim=dim, seed=seed).encode(batch_of(texts))
+    assert vectors.dtype == np.float32
+    expected = np.array([slow_vector(text, k, dim, seed) for text in texts])
+    # Words that cancel each other leave rounding errors, which normalising blows up.
+    is_clear = np.array([abs(row).max() for row in expected]) > 1e-3
+    cancelled = [
+        bool(spectrum(text, k)) and not math.isclose(float(v @ v), 1, abs_tol=1e-4)
+        for text, v in zip(texts, vectors, strict=True)
+    ]
+    np.testing.assert_allclose(vectors[is_clear], expected[is_clear], atol=2e-6)
+    assert not (np.array(cancelled) & is_clear).any()
+
+
+def test_default_vectors_of_long_sequences() -> None:
+    texts = [*random_dna(3, 700), "ACGT" * 300, "A" * 500]
+    vectors = KmerBag().encode(batch_of(texts))
+    expected = np.array([slow_vector(text, 8, 2048, 0) for text in texts])
+    assert vectors.shape == (5, 2048)
+    np.testing.assert_allclose(vectors, expected, atol=2e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_vectors_depend_on_neither_batch_nor_threads(threads: int) -> None:
+    rng = np.random.default_rng(5)
+    texts = ["".join(rng.choice(list("ACGTN"), int(rng.integers(0, 400)))) for _ in range(200)]
+    whole = KmerBag(dim=256, threads=1).encode(batch_of(texts))
+    encoder = KmerBag(dim=256, threads=threads)
+    assert encoder.encode(batch_of(texts)).tobytes() == whole.tobytes()
+    for size in (1, 7, 64):
+        batch = batch_of(texts)
+        parts = [
+            encoder.encode(batch.slice(start, min(start + size, len(batch))))
+            for start in range(0, len(batch), size)
+        ]
+        assert np.concatenate(parts).tobytes() == whole.tobytes()
+    order = rng.permutation(len(texts))
+    shuffled = encoder.encode(batch_of(texts).take(order))
+    assert shuffled.tobytes() == whole[order].tobytes()
+
+
+def test_unknown_bases_break_words_and_short_sequences_have_none() -> None:
+    encoder = KmerBag(k=4, dim=512)
+    texts = ["ACGTT", "ACGTTNNN", "NACGTT", "ACNGTT", "ACG", "", "NNNNNNNN", "ACGTN", "RACGT"]
+    vectors = encoder.encode(batch_of(texts))
+    assert np.array_equal(vectors[0], vectors[1])
+    assert np.array_equal(vectors[0], vectors[2])
+    assert np.array_equal(vectors[7], vectors[8])
+    has_words = [bool(spectrum(text, 4)) for text in texts]
+    assert has_words == [True, True, True, False, False, False, False, True, True]
+    assert encoder.encodable(batch_of(texts)).tolist() == has_words
+    assert vectors.any(axis=1).tolist() == has_words
+    assert "4 bases" in encoder.why_not()
+
+
+@pytest.mark.parametrize(("k", "dim"), [(8, 2048), (6, 256)])
+def test_inner_products_estimate_the_cosine_of_square_rooted_spectra(k: int, dim: int) -> None:
+    rng = np.random.default_rng(11)
+    texts = random_dna(12, 650, seed=11)
+    for text in texts[:12]:  # relatives at many distances
+        bases = np.array(list(text))
+        changed = rng.random(len(bases)) < rng.uniform(0.01, 0.3)
+        bases[changed] = rng.choice(list("ACGT"), int(changed.sum()))
+        texts.append("".join(bases))
+    spectra = [spectrum(text, k) for text in texts]
+
+    def cosine(one: Counter[str], other: Counter[str]) -> float:
+        inner = sum(math.sqrt(count * other[word]) for word, count in one.items())
+        return inner / math.sqrt(one.total() * other.total())
+
+    exact = np.array([[cosine(one, other) for other in spectra] for one in spectra])
+    above = np.triu_indices(len(texts), 1)
+    errors = []
+    for seed in range(12):
+        vectors = KmerBag(k=k, dim=dim, seed=seed).encode(batch_of(texts))
+        np.testing.assert_allclose(np.diag(vectors @ vectors.T), 1, atol=1e-5)
+        errors.append((vectors @ vectors.T - exact)[above])
+    spread = float(np.sqrt(np.mean(np.square(errors))))
+    assert 0.3 / math.sqrt(dim) < spread < 1.2 / math.sqrt(dim)
+    assert abs(float(np.mean(errors))) < 0.3 / math.sqrt(dim)
+
+
+def test_saved_is_loaded(tmp_path: Path) -> None:
+    encoder = KmerBag(k=5, dim=100, seed=9)
+    encoder.save(tmp_path / "encoder")
+    loaded = load_encoder(tmp_path / "encoder", threads=2)
+    texts = batch_of(random_dna(5, 100))
+    assert loaded.encode(texts).tobytes() == encoder.encode(texts).tobytes()
+    assert (loaded.name, loaded.dim, loaded.content_hash) == (
+        encoder.name,
+        100,
+        encoder.content_hash,
+    )
+    assert json.loads((tmp_path / "encoder" / "config.json").read_text())["family"] == "kmerbag"
+
+
+def test_the_content_hash_tells_encoders_apart() -> None:
+    encoders = [KmerBag(), KmerBag(k=7), KmerBag(dim=1024), KmerBag(seed=1)]
+    assert len({encoder.content_hash for encoder in encoders}) == 4
+    assert KmerBag(threads=3).content_hash == KmerBag().content_hash
+    texts = batch_of(random_dna(1, 200))
+    assert not np.array_equal(KmerBag().encode(texts), KmerBag(seed=1).encode(texts))
+
+
+def test_built_in_names() -> None:
+    assert load_encoder("kmerbag").content_hash == load_encoder("spectrum").content_hash
+    assert load_encoder("kmerbag").content_hash == KmerBag().content_hash
+
+
+def test_what_is_no_encoder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="encoder is 'bert': expected one of kmerbag"):
+        load_encoder("bert")
+    with pytest.raises(FolderError, match="not an encoder folder"):
+        load_encoder(tmp_path)
+    (tmp_path / "config.json").write_text('{"family": "bert"}')
+    with pytest.raises(FolderError, match="encoder family 'bert' is not known to this version"):
+        load_encoder(tmp_path)
+    (tmp_path / "config.json").write_text("[1")
+    with pytest.raises(FolderError, match="not valid JSON"):
+        load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("k", 1), ("k", 13), ("dim", 0)])
+def test_settings_out_of_range(setting: str, value: int) -> None:
+    with pytest.raises(SettingsError, match=f"{setting} is {value}"):
+        KmerBag(**{setting: value})
