@@ -142,10 +142,16 @@ def commit(folder: Path, manifest: Manifest) -> None:
     # The pointer first: so a folder with a history but no pointer has lost it, and is no build
     # that was cut off.
     write_json(asdict(manifest), folder / CURRENT)
-    history = folder / HISTORY
-    history.mkdir(exist_ok=True)
-    with whole_file(history / f"{manifest.number:04d}.json") as temporary:
-        temporary.write_bytes((folder / CURRENT).read_bytes())
+    keep_in_history(folder, manifest)
+
+
+def keep_in_history(folder: Path, current: Manifest) -> None:
+    """Copy the current manifest to the history, if it is not there."""
+    kept = folder / HISTORY / f"{current.number:04d}.json"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        with whole_file(kept) as temporary:
+            temporary.write_bytes((folder / CURRENT).read_bytes())
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from seqsearch.index.manifest import (
     Manifest,
     commit,
     describe_files,
+    keep_in_history,
     restore_advice,
 )
 from seqsearch.index.segments import Segment, live_labels, write_segment
@@ -79,6 +80,8 @@ class IndexWriter:
 
     def __init__(self, folder: Path, store: IndexStore | None) -> None:
         self.folder, self.store = folder, store
+        if store is not None:  # the last writer may have been killed before it did
+            keep_in_history(folder, store.manifest)
         states = [folder / CURRENT, *(folder / HISTORY).glob("[0-9]*.json")]
         self.number = 1 + max(_number(path) for path in states)
         self._clear_leftovers()

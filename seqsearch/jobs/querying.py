@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.dna.reading import Reads, read_sequences
-from seqsearch.errors import SettingsError
+from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.assigning import assign, check_unassigned_out
 from seqsearch.jobs.importing import Progress
@@ -51,12 +51,16 @@ def query_files(
     if job.files.count("-") > 1:
         raise SettingsError("reads", job.files, "standard input once")
     if job.unassigned_out is not None:
-        check_unassigned_out(job.unassigned_out, job.out, job.overwrite, job.files)
+        may_replace = job.overwrite or _is_being_written(job.unassigned_out, job.out)
+        check_unassigned_out(job.unassigned_out, job.out, may_replace, job.files)
     began = time.perf_counter()
     inputs = [_input(name) for name in job.files]
     check_target(job.out)
     with locked(job.out, "run"):
-        run = RunFolder.start(job.out, _about(store, inputs, settings), job.overwrite)
+        about = _about(store, inputs, settings)
+        if job.unassigned_out is not None:
+            about["unassigned_out"] = str(job.unassigned_out.resolve())
+        run = RunFolder.start(job.out, about, job.overwrite)
         clock = Clock()
         ready = time.perf_counter()
         try:
@@ -84,6 +88,16 @@ def query_files(
         }
         run.save()
     return run
+
+
+def _is_being_written(output: Path, run: Path) -> bool:
+    """Whether an unfinished run has begun with this output, and may have been cut off behind it."""
+    try:
+        state = RunFolder.open(run).state
+    except FolderError:
+        return False
+    is_own = state.get("unassigned_out") == str(output.resolve())
+    return is_own and state["status"] == "unfinished"
 
 
 def _write_parts(

@@ -108,3 +108,10 @@ def test_all_letters_have_their_rank() -> None:
             rank: [f"{letter.upper()}a"] * 2
             for rank, letter in zip(RANKS, "dkpcofgst", strict=True)
         }
+
+
+def test_tags_behind_a_lineage_are_no_part_of_the_species() -> None:
+    text = "RS_1 d__Bacteria;s__[Clostridium] coli [locus_tag=X 1] [location=1..2]"
+    names, problem = parse_lineages(pa.array([text]))
+    assert names["species"].to_pylist() == ["[Clostridium] coli"]
+    assert problem.to_pylist() == [None]
