@@ -70,8 +70,9 @@ def draw(
         In [0, 1]; 0 names every rank.
     """
     sheet = _Sheet(queries, calls, ranks)
-    last = _informative(sheet.last_reaching(min_confidence), is_single)
-    asked, is_tied = sheet.in_question(last)
+    reached = sheet.last_reaching(min_confidence)
+    asked, is_tied = sheet.in_question(reached)
+    last = _informative(reached, is_single)
     has_problem = pc.is_valid(queries["problem"]).to_numpy(zero_copy_only=False)
     best = _best_hits(queries, hits, refs)
     has_hits = best["n_hits"].to_numpy() > 0

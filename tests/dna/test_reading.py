@@ -39,7 +39,7 @@ def read_all(path: str | Path, **sizes: int) -> list[tuple[str, str, str, int]]:
     [
         (">a\nACGT\n", [("a", "", "ACGT", 0)]),
         (">a\nacgt", [("a", "", "ACGT", 0)]),
-        (">a\rAC\r>b x\rGT\r>c\nTT\n", [("a", "", "AC", 0), ("b", "x", "GT", 0), ("c", "", "TT", 0)]),
+        (">a\rAC\r>b x\rGT\n>c\nT", [("a", "", "AC", 0), ("b", "x", "GT", 0), ("c", "", "T", 0)]),
         (">a\nACGU\n", [("a", "", "ACGT", 0)]),
         (">a\nAC-GT.~ A\tC\n", [("a", "", "ACGTAC", 0)]),
         (">a\nacgtryswkmbdhvn\n", [("a", "", "ACGTRYSWKMBDHVN", 0)]),

@@ -69,9 +69,9 @@ def test_a_deleted_lock_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return handle
 
     monkeypatch.setattr(Path, "open", delete_after_opening)
-    with pytest.raises(FolderError, match="another process is writing this index"):
-        with locked(folder, "index"):
-            pass
+    busy = pytest.raises(FolderError, match="another process is writing this index")
+    with busy, locked(folder, "index"):
+        pass
 
 
 def test_verify_accepts_more_rows_of_one_vector_than_it_looks_at(tmp_path: Path) -> None:

@@ -261,6 +261,17 @@ def test_ranks_of_one_taxon_have_no_probability() -> None:
     assert (row["family"], row["genus"], row["species"]) == ("Apidae", "Apis", None)
 
 
+def test_a_name_that_every_query_would_get_is_no_answer() -> None:
+    lost = query(a_call("Apidae", 1.0), a_call("Apis", 0.3), None, best=("r1", 0.2, "+"))
+    row = drawn([lost], 0.8, (True, False, False))[0]
+    assert (row["verdict"], row["rank"], row["family"]) == ("unassigned", None, None)
+    assert row["reason"] == "genus Apis: probability below 0.8 (0.30)"
+    assert row["alternatives"] == "Apis (0.30)"
+    assert drawn([lost], 0.8)[0]["verdict"] == "partial"
+    assert drawn([lost], 0.2, (True, False, False))[0]["taxon"] == "Apis"
+    assert drawn([SURE], 0.8, (True, True, True))[0]["verdict"] == "identified"
+
+
 def test_no_queries_no_rows() -> None:
     assert drawn([], 0.8) == []
 
@@ -283,7 +294,9 @@ def any_query(draw_from: st.DrawFn) -> dict[str, Any]:
     return query(*calls, best=best)
 
 
-def slow_draw(given_query: dict[str, Any], threshold: float) -> dict[str, Any]:
+def slow_draw(
+    given_query: dict[str, Any], threshold: float, is_single: tuple[bool, ...]
+) -> dict[str, Any]:
     """What the contract says, for one query."""
     calls = given_query["calls"]
     named = [r for r in RANKS if calls.get(r)]
@@ -293,6 +306,9 @@ def slow_draw(given_query: dict[str, Any], threshold: float) -> dict[str, Any]:
     below = [r for r in named if lowest is None or RANKS.index(r) > RANKS.index(lowest)]
     asked = (ties + below)[0] if ties + below else None
     is_tied = asked is not None and calls[asked]["tied"] > 1
+    several = [r for r, single in zip(RANKS, is_single, strict=True) if not single]
+    if lowest and several and RANKS.index(lowest) < RANKS.index(several[0]):
+        lowest = None  # a name that every query would get
     if given_query["problem"]:
         verdict, reason = "invalid", given_query["problem"]
     elif is_tied:
@@ -334,10 +350,11 @@ def slow_draw(given_query: dict[str, Any], threshold: float) -> dict[str, Any]:
 @given(
     queries=st.lists(any_query(), min_size=1, max_size=6),
     threshold=st.sampled_from([0.0, 0.25, 0.8, 1.0]),
+    is_single=st.tuples(st.booleans(), st.booleans(), st.booleans()),
 )
 def test_assignments_are_those_of_the_contract(
-    queries: list[dict[str, Any]], threshold: float
+    queries: list[dict[str, Any]], threshold: float, is_single: tuple[bool, ...]
 ) -> None:
-    for row, given_query in zip(drawn(queries, threshold), queries, strict=True):
-        expected = slow_draw(given_query, threshold)
+    for row, given_query in zip(drawn(queries, threshold, is_single), queries, strict=True):
+        expected = slow_draw(given_query, threshold, is_single)
         assert {key: row[key] for key in expected} == expected
