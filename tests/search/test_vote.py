@@ -140,7 +140,7 @@ def check_promises(taxonomy: Taxonomy, ballots: Ballots) -> None:
         named = np.flatnonzero(ballots.taxon[i] >= 0)
         shares = ballots.share[i, named]
         assert (np.diff(shares) <= 0).all(), "a share rises down the ranks"
-        assert ((shares > 0) & (shares <= 1)).all()
+        assert ((shares >= 0) & (shares <= 1)).all()
         if len(named):
             lowest = ballots.taxon[i, named[-1]]
             assert np.array_equal(taxonomy.lineage[lowest], ballots.taxon[i]), "no path"
