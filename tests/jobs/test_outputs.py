@@ -73,9 +73,9 @@ def test_a_rank_with_one_taxon_names_nothing(tmp_path: Path) -> None:
     )
     build_index(tmp_path / "ref.fasta", tmp_path / "index")
     with open_index(tmp_path / "index") as index:
-        half = APIS[:12] + BOMBUS[12:]
-        verdicts = index.classify([APIS, half])["verdict"].to_pylist()
-    assert verdicts == ["identified", "unassigned"]
+        sure, tied = index.classify([APIS, APIS[:12] + BOMBUS[12:]]).to_pylist()
+    assert (sure["verdict"], sure["kingdom"], sure["genus"]) == ("identified", "Animalia", "Apis")
+    assert (tied["verdict"], tied["rank"], tied["kingdom"]) == ("ambiguous", None, None)
 
 
 def test_a_name_from_afar_is_not_sure(tmp_path: Path) -> None:

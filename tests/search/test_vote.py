@@ -196,6 +196,21 @@ def test_labels_that_end_abstain_and_labels_that_skip_vote_for_the_gap() -> None
     assert tied == [1, 0, 1, 1]
 
 
+def test_a_name_that_only_farther_candidates_have_counts_less() -> None:
+    names, shares, _ = call(("O/F//", 1.0), ("O/F/G/s", 1 - SOFTENING), ("O/F/G/s", 0.0))
+    assert names == ["O", "F", "G", "s"]
+    assert shares == pytest.approx([1, 1, 0.5, 0.5], abs=1e-3)
+
+
+def test_crumbs_of_far_candidates_break_no_tie() -> None:
+    for crumbs in ((), (("O/F/G/t", 0.95),)):
+        _, shares, tied = call(("O/F/G/s", 1.0), ("O/F/G/t", 1.0), *crumbs)
+        assert tied == [1, 1, 1, 2]
+        assert 0.5 <= shares[3] < 0.51
+    nearer = call(("O/F/G/s", 1.0), ("O/F/G/t", 1.0), ("O/F/G/t", 0.998))
+    assert (nearer[0][3], nearer[2]) == ("t", [1, 1, 1, 1])
+
+
 def test_a_gap_that_was_chosen_is_not_left_again() -> None:
     # Two genera without a family outvote the family; the best single genus is in the family.
     names, shares, tied = call(
