@@ -13,14 +13,14 @@ INSTALLED := .venv/installed
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(INSTALLED)  ## Make .venv with the package (editable), its cpu extra and the tools
+setup: $(INSTALLED)  ## Make .venv with the package (editable), its extras cpu and train, and the tools
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'seqsearch needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup' >&2; exit 1; }
 	@echo 'Setting up .venv (a few minutes the first time) ...'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,train]'
 	@touch $@
 
 demo: setup  ## Simulate a library and reads, build, classify and report, into demo/

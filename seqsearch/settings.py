@@ -8,7 +8,7 @@ from typing import Any
 from seqsearch.errors import SettingsError
 
 VERSION = "0.1.0"  # pyproject.toml says the same
-DEFAULT_ENCODER = "kmerbag"
+DEFAULT_ENCODER = "spectrum"
 STRANDS = ("both", "plus", "minus")
 DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from seqsearch.cli import demo, doctor, index, query, sql
+from seqsearch.cli import demo, doctor, index, query, sql, train
 from seqsearch.errors import SeqsearchError, SettingsError
 from seqsearch.settings import VERSION
 
@@ -28,6 +28,7 @@ app.add_typer(index.app, name="index")
 app.command("query")(query.query)
 app.command("call")(query.call)
 app.command("sql")(sql.sql)
+app.add_typer(train.app, name="train")
 app.command("doctor")(doctor.doctor)
 
 

@@ -17,8 +17,11 @@ def _silent(_stage: str, _done: int, _fraction: float | None) -> None:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Report]:
-    """Give a progress function: a bar with rate and ETA on a terminal, silent elsewhere."""
+def progress(quiet: bool, unit: str = "sequences") -> Iterator[Report]:
+    """Give a progress function: a bar with rate and ETA on a terminal, silent elsewhere.
+
+    What follows a comma in a stage's name (a loss, say) may change from call to call.
+    """
     if quiet or not sys.stderr.isatty():
         yield _silent
         return
@@ -34,7 +37,7 @@ def progress(quiet: bool) -> Iterator[Report]:
     columns = (
         TextColumn("{task.description:<8}"),
         BarColumn(),
-        TextColumn("{task.fields[done]:,} sequences"),
+        TextColumn(f"{{task.fields[done]:,}} {unit}"),
         TextColumn("{task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
         TextColumn("ETA"),
@@ -45,12 +48,14 @@ def progress(quiet: bool) -> Iterator[Report]:
         before: dict[str, int] = {}  # done at the start, by an earlier run
 
         def report(stage: str, done: int, fraction: float | None) -> None:
+            described, stage = stage, stage.partition(",")[0]
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=None, done=0, rate=0.0)
                 before[stage] = done if fraction is None else 0
             elapsed = bar.tasks[tasks[stage]].elapsed or 0
             bar.update(
                 tasks[stage],
+                description=described,
                 total=None if fraction is None else 1.0,
                 completed=fraction or 0.0,
                 done=done,

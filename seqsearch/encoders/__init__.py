@@ -2,5 +2,7 @@
 
 base      the `Encoder` protocol and how encoders are saved
 registry  encoders by name or folder
-kmerbag   k-mer spectra projected into vectors (numpy and numba only)
+spectrum  k-mer spectra projected at random: untrained, the yardstick
+kmerbag   a trained vector for every k-mer, summed, with a small network on top
+hybrid    several encoders side by side in one vector
 """

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_of
+from safetensors.numpy import save as bytes_of
+
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.errors import FolderError
-from seqsearch.tables import Bool, Float32, write_json
+from seqsearch.tables import Bool, Float32, whole_file, write_json
 
+FAMILIES = {
+    "spectrum": "seqsearch.encoders.spectrum:Spectrum",
+    "kmerbag": "seqsearch.encoders.kmerbag:KmerBag",
+    "hybrid": "seqsearch.encoders.hybrid:Hybrid",
+}
 CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+Array = np.ndarray[Any, Any]
+Tensors = dict[str, Array]
+Shapes = Mapping[str, tuple[str, tuple[int, ...]]]  # name to dtype and shape
 
 
 class Encoder(Protocol):
@@ -72,16 +89,68 @@ class Encoder(Protocol):
         """Write the folder that `load_encoder` reads."""
         ...
 
+    def as_config(self) -> dict[str, Any]:
+        """Return what `config.json` holds."""
+        ...
+
+    def as_tensors(self) -> Tensors:
+        """Return what `model.safetensors` holds; none where nothing is learned."""
+        ...
+
 
 def config_hash(config: dict[str, Any]) -> str:
     """Return the SHA-256 of a configuration, the same whatever the order of its keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def save_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write `config.json`."""
+def tensors_hash(tensors: Mapping[str, Array]) -> str:
+    """Return the SHA-256 of tensors: their names, types, shapes and numbers."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        found.update(f"{name} {tensor.dtype} {tensor.shape};".encode())
+        found.update(tensor.data)
+    return found.hexdigest()
+
+
+def make_encoder(config: dict[str, Any], tensors: Tensors, threads: int) -> Encoder:
+    """Make the encoder that a saved configuration and its tensors describe.
+
+    Raises
+    ------
+    ValueError
+        The configuration is of no family known here, odd, or the tensors are not its own.
+    """
+    family = str(config.get("family"))
+    if family not in FAMILIES:
+        raise ValueError(
+            f"encoder family {config.get('family')!r} is not known to this version; "
+            f"it knows {', '.join(FAMILIES)}"
+        )
+    module, _, name = FAMILIES[family].partition(":")
+    cls = getattr(importlib.import_module(module), name)
+    try:
+        encoder: Encoder = cls.from_saved(config, tensors, threads)
+    except KeyError as error:
+        raise ValueError(f"the configuration of this {family} lacks {error}") from error
+    except TypeError as error:
+        raise ValueError(f"not the configuration of a {family} ({error})") from error
+    return encoder
+
+
+def save_encoder(folder: Path, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
+    """Write `config.json`, and `model.safetensors` where there are tensors."""
     folder.mkdir(parents=True, exist_ok=True)
+    if tensors:
+        save_tensors(tensors, folder / WEIGHTS)
     write_json(config, folder / CONFIG)
+
+
+def save_tensors(tensors: Mapping[str, Array], path: Path) -> None:
+    """Write a safetensors file whole or not at all."""
+    with whole_file(path) as temporary:
+        ordered = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+        temporary.write_bytes(bytes_of(ordered))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -102,3 +171,48 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise FolderError(path, "not an encoder's configuration")
     return config
+
+
+def read_tensors(folder: Path) -> Tensors:
+    """Read `model.safetensors`; none where the folder has neither it nor a pickle.
+
+    Raises
+    ------
+    FolderError
+        The file is damaged, or there is only a pickle, which could run code when it is read.
+    """
+    path = folder / WEIGHTS
+    if path.exists():
+        return read_safetensors(path)
+    pickles = sorted(f.name for f in folder.glob("*") if f.suffix in PICKLES)
+    if pickles:
+        raise FolderError(
+            folder / pickles[0],
+            "pickles are not read, because they can run code",
+            advice=f"save the tensors as {WEIGHTS} (safetensors.torch.save_file)",
+        )
+    return {}
+
+
+def read_safetensors(path: Path) -> Tensors:
+    """Read a safetensors file; raises `FolderError` where it is none."""
+    try:
+        tensors: Tensors = tensors_of(path.read_bytes())
+    except (SafetensorError, ValueError) as error:
+        raise FolderError(path, f"not a readable safetensors file ({error})") from error
+    return tensors
+
+
+def check_tensors(tensors: Mapping[str, Array], expected: Shapes) -> None:
+    """Raise `ValueError`, naming the tensors, unless names, types and shapes are as expected."""
+    found = {name: (str(tensor.dtype), tensor.shape) for name, tensor in tensors.items()}
+    problems = [f"{name} is missing" for name in expected if name not in found]
+    problems += [f"{name} is not of this model" for name in found if name not in expected]
+    problems += [
+        f"{name} is {found[name][0]} {list(found[name][1])}, expected {kind} {list(shape)}"
+        for name, (kind, shape) in expected.items()
+        if name in found and found[name] != (kind, tuple(shape))
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ValueError("the tensors do not fit: " + "; ".join(problems[:5]) + more)

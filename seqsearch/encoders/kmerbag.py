@@ -1,15 +1,14 @@
-"""kmerbag: the k-mer spectrum of a sequence, projected to a vector.
+"""kmerbag: a learned vector for every word, summed over the sequence.
 
-Untrained, the projection is a count sketch (Charikar, Chen, Farach-Colton 2002; "feature hashing",
-Weinberger et al. 2009): each k-mer adds the square root of its count, with a sign, to one
-coordinate, both drawn from a hash of the k-mer. Inner products then estimate the cosine of the
-square-rooted spectra (the Hellinger affinity of k-mer frequencies) without bias, with a standard
-error near 1 / sqrt(dim), and no table is needed.
+The sum runs over the square roots of the words' counts, so the tables are a learned projection of
+the same spectra that `spectrum` projects at random. Everything is summed in one fixed order a
+sequence, so a vector depends on neither batch nor threads. No torch: numpy and numba only.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,32 +16,91 @@ import numpy as np
 from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.digests import mix64
-from seqsearch.encoders.base import config_hash, save_config
+from seqsearch.dna.words import count_words, has_word, vocabulary, weight_of
+from seqsearch.encoders.base import (
+    Shapes,
+    Tensors,
+    check_tensors,
+    config_hash,
+    save_encoder,
+    tensors_hash,
+)
 from seqsearch.errors import SettingsError
-from seqsearch.tables import Bool, Float32, Int64, UInt8
+from seqsearch.tables import Bool, Float32, Int32, Int64
 from seqsearch.threads import resolve_threads, spread
+
+AT_ONCE = 512  # sequences whose words are counted at once, a thread
+Int8 = np.ndarray[Any, np.dtype[np.int8]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a bag is made of.
+
+    Attributes
+    ----------
+    patterns : tuple of str
+        Which bases make a word: "11111111" for 8-mers; each pattern has a table of its own.
+    canonical : bool
+        A word and its reverse complement share a vector.
+    dim : int
+        Length of a vector.
+    """
+
+    patterns: tuple[str, ...] = ("11111111",)
+    canonical: bool = False
+    dim: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.patterns:
+            raise SettingsError("patterns", self.patterns, "one or more")
+        for pattern in self.patterns:
+            weight_of(pattern)
+            if self.canonical and pattern != pattern[::-1]:
+                raise SettingsError("pattern", pattern, "the same read backwards, if canonical")
+        if self.dim < 1:
+            raise SettingsError("dim", self.dim, "1 or more")
+
+    def numbers(self, pattern: str) -> Int32:
+        """Return the number of each word of a pattern."""
+        return vocabulary(weight_of(pattern), self.canonical)
+
+    def words(self, pattern: str) -> int:
+        """Return how many words of a pattern have a vector."""
+        return int(self.numbers(pattern).max()) + 1
+
+    def tensors(self) -> Shapes:
+        """Return name to (dtype, shape) of the tensors."""
+        found: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for pattern in self.patterns:
+            found[f"table.{pattern}"] = ("int8", (self.words(pattern), self.dim))
+            found[f"scale.{pattern}"] = ("float32", (self.dim,))
+        return found
 
 
 @dataclass(frozen=True)
 class KmerBag:
-    """Random projection of the square-rooted k-mer spectrum.
+    """A trained bag of words.
 
     Attributes
     ----------
-    k : int
-        Length of the words, 2 to 12; words with anything but A, C, G, T are not counted.
-    dim : int
-        Length of a vector.
-    seed : int
-        Draws the projection.
+    shape : Shape
+    tensors : dict
+        As `shape.tensors()`: tables in whole numbers, each column with its scale.
+    label : str
+        Tells this bag from others; part of its name.
     threads : int
         Worker threads; 0 means every core. Vectors do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        Tensors do not fit the shape.
     """
 
-    k: int = 8
-    dim: int = 2048
-    seed: int = 0
+    shape: Shape
+    tensors: Tensors = field(repr=False, compare=False)
+    label: str = "trained"
     threads: int = 0
 
     family: ClassVar[str] = "kmerbag"
@@ -50,137 +108,111 @@ class KmerBag:
     device: ClassVar[str] = "cpu"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.k <= 12:  # counts are kept for all 4^k words
-            raise SettingsError("k", self.k, "2 to 12")
-        if self.dim < 1:
-            raise SettingsError("dim", self.dim, "1 or more")
+        check_tensors(self.tensors, self.shape.tensors())
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], threads: int = 0) -> KmerBag:
-        """Make the encoder that a saved configuration describes."""
-        known = {key: int(config[key]) for key in ("k", "dim", "seed") if key in config}
-        return cls(**known, threads=threads)
+    def from_saved(cls, config: dict[str, Any], tensors: Tensors, threads: int = 0) -> KmerBag:
+        """Make the bag of a configuration and its tensors; raises as `make_encoder`."""
+        patterns = tuple(str(pattern) for pattern in config["patterns"])
+        shape = Shape(patterns, bool(config["canonical"]), int(config["dim"]))
+        return cls(shape, tensors, str(config["label"]), threads)
 
     @property
     def name(self) -> str:
-        """Family, k and dimensions."""
-        return f"kmerbag-k{self.k}-d{self.dim}-untrained"
+        """Family, dimensions and label."""
+        return f"{self.family}-d{self.dim}-{self.label}"
 
     @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.shape.dim
+
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of what decides the vectors."""
-        return config_hash(self._config())
+        return config_hash(self.as_config() | {"tensors": tensors_hash(self.tensors)})
 
     def encode(self, batch: SequenceBatch) -> Float32:
-        """Return (n, dim) float32, L2-normalised; zeros where a sequence has no valid k-mer.
-
-        Examples
-        --------
-        >>> batch = SequenceBatch.from_clean(["a", "b"], [b"ACGTACGTACG", b"NNNN"])
-        >>> vectors = KmerBag(dim=64).encode(batch)
-        >>> [round(float(v @ v), 3) for v in vectors]
-        [1.0, 0.0]
-        """
+        """Return (n, dim) float32, L2-normalised; zeros where a sequence has no word."""
         vectors = np.zeros((len(batch), self.dim), np.float32)
 
         def task(start: int, stop: int) -> None:
-            _project(
-                batch.bytes,
-                batch.offsets,
-                BASE_CODES,
-                self.k,
-                np.uint64(self.seed),
-                vectors,
-                start,
-                stop,
-            )
+            for first in range(start, stop, AT_ONCE):
+                last = min(first + AT_ONCE, stop)
+                for pattern in self.shape.patterns:
+                    counts = count_words(batch, pattern, first, last)
+                    _add(
+                        counts.offsets,
+                        counts.word,
+                        counts.count,
+                        self.shape.numbers(pattern),
+                        self.tensors[f"table.{pattern}"],
+                        self.tensors[f"scale.{pattern}"],
+                        vectors[first:last],
+                    )
+                _normalise(vectors[first:last])
 
         spread(task, len(batch), resolve_threads(self.threads))
         return vectors
 
     def encodable(self, batch: SequenceBatch) -> Bool:
-        """Return (n,) bool: whether a sequence has a valid k-mer."""
-        result = np.zeros(len(batch), np.bool_)
-        _has_kmer(batch.bytes, batch.offsets, BASE_CODES, self.k, result)
-        return result
+        """Return (n,) bool: whether a sequence has a word of the shortest pattern."""
+        return has_word(batch, min(self.shape.patterns, key=len))
 
     def why_not(self) -> str:
         """Say what a sequence lacks that is not encodable."""
-        return f"no stretch of {self.k} bases without an unknown one (too short, or N)"
+        shortest = min(len(pattern) for pattern in self.shape.patterns)
+        return f"no stretch of {shortest} bases without an unknown one (too short, or N)"
 
     def save(self, folder: Path) -> None:
-        """Write `config.json`; an untrained bag has no weights."""
-        save_config(folder, self._config())
+        """Write `config.json` and `model.safetensors`."""
+        save_encoder(folder, self.as_config(), self.tensors)
 
-    def _config(self) -> dict[str, Any]:
-        settings = asdict(self)
-        del settings["threads"]
-        return {"family": self.family, "weights": None, "transform": "sqrt", **settings}
+    def as_tensors(self) -> Tensors:
+        """Return what `model.safetensors` holds."""
+        return dict(self.tensors)
 
-
-def _code_table() -> UInt8:
-    table = np.full(256, 4, np.uint8)
-    for code, letter in enumerate(b"ACGT"):
-        table[letter] = code
-    return table
-
-
-BASE_CODES = _code_table()
+    def as_config(self) -> dict[str, Any]:
+        """Return what `config.json` holds."""
+        settings = {"family": self.family, "transform": "sqrt", "label": self.label}
+        return settings | asdict(self.shape) | {"patterns": list(self.shape.patterns)}
 
 
 @njit(nogil=True, cache=True)
-def _has_kmer(bases: UInt8, offsets: Int64, codes: UInt8, k: int, result: Bool) -> None:
-    for i in range(len(offsets) - 1):
-        run = 0
-        for at in range(offsets[i], offsets[i + 1]):
-            run = run + 1 if codes[bases[at]] < 4 else 0
-            if run == k:
-                result[i] = True
-                break
-
-
-@njit(nogil=True, cache=True)
-def _project(
-    bases: UInt8,
+def _add(
     offsets: Int64,
-    codes: UInt8,
-    k: int,
-    seed: np.uint64,
+    words: Int32,
+    counts: Int32,
+    numbers: Int32,
+    table: Int8,
+    scale: Float32,
     vectors: Float32,
-    start: int,
-    stop: int,
 ) -> None:
-    """Add the signed square roots of the k-mer counts of sequences start to stop; normalise."""
-    words = 1 << (2 * k)
-    counts = np.zeros(words, np.int32)
-    seen = np.empty(words, np.int32)  # the words of this sequence, in order of appearance
-    dim = vectors.shape[1]
-    for i in range(start, stop):
-        word, run, distinct = 0, 0, 0
+    """Add each sequence's sum over one table to its vector."""
+    dim = table.shape[1]
+    part = np.empty(dim, np.float32)
+    for i in range(len(vectors)):
+        part[:] = 0.0
         for at in range(offsets[i], offsets[i + 1]):
-            code = codes[bases[at]]
-            if code > 3:
-                run = 0
-                continue
-            word = ((word << 2) | code) & (words - 1)
-            run += 1
-            if run >= k:
-                if counts[word] == 0:
-                    seen[distinct] = word
-                    distinct += 1
-                counts[word] += 1
-        for j in range(distinct):
-            weight = np.sqrt(np.float32(counts[seen[j]]))
-            counts[seen[j]] = 0
-            drawn = mix64(
-                np.uint64(seen[j]) + (seed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-            )
-            at_dim = np.int64((drawn >> np.uint64(1)) % np.uint64(dim))
-            vectors[i, at_dim] += weight if drawn & np.uint64(1) else -weight
-        squares = 0.0
+            row = table[numbers[words[at]]]
+            if counts[at] == 1:  # most words: no product needed
+                for j in range(dim):
+                    part[j] += np.float32(row[j])
+            else:
+                root = np.sqrt(np.float32(counts[at]))
+                for j in range(dim):
+                    part[j] += root * np.float32(row[j])
         for j in range(dim):
+            vectors[i, j] += scale[j] * part[j]
+
+
+@njit(nogil=True, cache=True)
+def _normalise(vectors: Float32) -> None:
+    for i in range(len(vectors)):
+        squares = 0.0
+        for j in range(vectors.shape[1]):
             squares += np.float64(vectors[i, j]) * np.float64(vectors[i, j])
         if squares > 0.0:
             scale = np.float32(1.0 / np.sqrt(squares))
-            for j in range(dim):
+            for j in range(vectors.shape[1]):
                 vectors[i, j] *= scale

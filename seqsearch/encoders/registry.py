@@ -1,24 +1,47 @@
-"""Encoders by name or folder: a table of families, each imported on use."""
+"""Encoders by name or folder."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
-from seqsearch.encoders.base import Encoder, read_config
+from seqsearch.encoders.base import CONFIG, Encoder, make_encoder, read_config, read_tensors
 from seqsearch.errors import FolderError, SettingsError
 
-FAMILIES = {"kmerbag": "seqsearch.encoders.kmerbag:KmerBag"}
-# Encoders that need no file; "spectrum" is what the untrained bag is called beside trained ones.
-BUILT_IN = {"kmerbag": "kmerbag", "spectrum": "kmerbag"}
+UNTRAINED = ("spectrum",)  # families that need no folder
+PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
+
+
+def encoder_names() -> list[str]:
+    """Return the names that `load_encoder` knows: those that ship, then the untrained ones."""
+    shipped = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG}"))
+    return [*shipped, *UNTRAINED]
+
+
+def folder_of(name_or_path: str | Path) -> Path | None:
+    """Return the folder an encoder is read from; None for one that needs none.
+
+    Raises
+    ------
+    SettingsError
+        Neither a known name nor a folder.
+    """
+    name = str(name_or_path)
+    if name in UNTRAINED:
+        return None
+    if name in encoder_names():
+        return PRETRAINED / name
+    if not Path(name).is_dir():
+        known = ", ".join(encoder_names())
+        raise SettingsError("encoder", name, f"one of {known}, or an encoder's folder")
+    return Path(name)
 
 
 def load_encoder(name_or_path: str | Path, threads: int = 0) -> Encoder:
-    """Return an encoder by built-in name or from its folder.
+    """Return an encoder by name or from its folder.
 
     Examples
     --------
-    >>> load_encoder("kmerbag").dim
+    >>> load_encoder("spectrum").dim
     2048
 
     Raises
@@ -26,23 +49,13 @@ def load_encoder(name_or_path: str | Path, threads: int = 0) -> Encoder:
     SettingsError
         Neither a known name nor a folder.
     FolderError
-        The folder is not an encoder, or of a family this version does not know.
+        The folder is not an encoder, damaged, or of a family this version does not know.
     """
-    folder = Path(name_or_path)
-    if str(name_or_path) in BUILT_IN:
-        config = {"family": BUILT_IN[str(name_or_path)]}
-    elif folder.is_dir():
-        config = read_config(folder)
-    else:
-        known = ", ".join(BUILT_IN)
-        raise SettingsError("encoder", str(name_or_path), f"one of {known}, or an encoder's folder")
-    target = FAMILIES.get(str(config.get("family")))
-    if target is None:
-        raise FolderError(
-            folder,
-            f"encoder family {config.get('family')!r} is not known to this version",
-            advice=f"it knows {', '.join(FAMILIES)}",
-        )
-    module, _, family = target.partition(":")
-    encoder: Encoder = getattr(importlib.import_module(module), family).from_config(config, threads)
-    return encoder
+    folder = folder_of(name_or_path)
+    if folder is None:
+        return make_encoder({"family": str(name_or_path)}, {}, threads)
+    config, tensors = read_config(folder), read_tensors(folder)
+    try:
+        return make_encoder(config, tensors, threads)
+    except ValueError as error:
+        raise FolderError(folder, str(error)) from error

@@ -235,7 +235,7 @@ def test_index_info_verify_list(bees: Path, command: Any) -> None:
     assert "ranks family 1, genus 2, species 3" in lines
     assert "rows 3 unique sequences of 3 records, 0 rows taken out" in lines
     described = json.loads(command("index", "info", bees, "--json").out)
-    assert described["encoder"] == "kmerbag-k8-d2048-untrained"
+    assert described["encoder"] == "spectrum-k8-d2048"
 
     answer = command("index", "verify", bees)
     sound = f"{bees}: sound (6 files as written, 3 sampled references find themselves)\n"
@@ -245,7 +245,7 @@ def test_index_info_verify_list(bees: Path, command: Any) -> None:
     (bees.parent / "no index").mkdir()
     listed = json.loads(command("index", "list", bees.parent, "--json").out)
     assert [one["index"] for one in listed] == [str(bees)]
-    assert "kmerbag" in command("index", "list", bees.parent).out
+    assert "spectrum" in command("index", "list", bees.parent).out
     empty = bees.parent / "no index"
     assert command("index", "list", empty).out == f"no index in {empty}\n"
 

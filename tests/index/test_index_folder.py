@@ -11,7 +11,7 @@ import pytest
 
 from seqsearch.dna.digests import digests
 from seqsearch.dna.simulation import RANKS, SimulatedLibrary
-from seqsearch.encoders.kmerbag import KmerBag
+from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import FolderError
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.manifest import read_manifest
@@ -62,7 +62,7 @@ def test_every_record_keeps_its_path(store: IndexStore, library: SimulatedLibrar
 
 
 def test_vectors_are_those_of_the_encoder_as_halves(store: IndexStore) -> None:
-    vectors = KmerBag(threads=1).encode(store.sequences(store.live_rows))
+    vectors = Spectrum(threads=1).encode(store.sequences(store.live_rows))
     stored = np.asarray(store.segments[0].vectors)
     assert stored.dtype == np.float16
     np.testing.assert_array_equal(stored, vectors.astype(np.float16))

@@ -10,7 +10,7 @@ import pytest
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import digests
-from seqsearch.encoders.kmerbag import KmerBag
+from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
 from seqsearch.search.retrieve import Retriever
@@ -168,7 +168,7 @@ def test_an_index_with_twins_of_one_spectrum(tmp_path: Path) -> None:
     assert len(store.segments) == 3
     assert len(store.live_rows) == 109
     batch = SequenceBatch.from_clean(["q"] * 120, [text.encode() for text in texts])
-    queries = KmerBag().encode(batch)
+    queries = Spectrum().encode(batch)
     vectors = np.concatenate([np.asarray(segment.vectors) for segment in store.segments])
     keys = digests(store.sequences(np.arange(store.rows)))[:, 0]
     assert np.array_equal(keys, store.order_keys)

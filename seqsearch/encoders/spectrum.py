@@ -1,0 +1,144 @@
+"""spectrum: the words of a sequence, counted and projected at random to a vector.
+
+The projection is a count sketch (Charikar, Chen, Farach-Colton 2002; "feature hashing",
+Weinberger et al. 2009): each word adds the square root of its count, with a sign, to one
+coordinate, both drawn from a hash of the word. Inner products then estimate the cosine of the
+square-rooted spectra (the Hellinger affinity of word frequencies) without bias, with a standard
+error near 1 / sqrt(dim), and no table is needed. Nothing is learned: this is the yardstick beside
+every trained encoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numba import njit
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.digests import mix64
+from seqsearch.dna.words import count_words, has_word, weight_of
+from seqsearch.encoders.base import Tensors, check_tensors, config_hash, save_encoder
+from seqsearch.errors import SettingsError
+from seqsearch.tables import Bool, Float32, Int32, Int64
+from seqsearch.threads import resolve_threads, spread
+
+EIGHT = "11111111"
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Random projection of the square-rooted counts of words.
+
+    Attributes
+    ----------
+    pattern : str
+        Which bases make a word: "11111111" for 8-mers; words over anything but A, C, G, T are not
+        counted.
+    dim : int
+        Length of a vector.
+    seed : int
+        Draws the projection.
+    threads : int
+        Worker threads; 0 means every core. Vectors do not depend on it.
+    """
+
+    pattern: str = EIGHT
+    dim: int = 2048
+    seed: int = 0
+    threads: int = 0
+
+    family: ClassVar[str] = "spectrum"
+    max_length: ClassVar[int | None] = None
+    device: ClassVar[str] = "cpu"
+
+    def __post_init__(self) -> None:
+        weight_of(self.pattern)
+        if self.dim < 1:
+            raise SettingsError("dim", self.dim, "1 or more")
+
+    @classmethod
+    def from_saved(cls, config: dict[str, Any], tensors: Tensors, threads: int = 0) -> Spectrum:
+        """Make the encoder that a configuration describes; it has no tensors."""
+        check_tensors(tensors, {})
+        numbers = {key: int(config[key]) for key in ("dim", "seed") if key in config}
+        return cls(str(config.get("pattern", EIGHT)), **numbers, threads=threads)
+
+    @property
+    def name(self) -> str:
+        """Family, bases a word, gaps if any, and dimensions."""
+        weight = weight_of(self.pattern)
+        gaps = "" if weight == len(self.pattern) else f"of{len(self.pattern)}"
+        return f"spectrum-k{weight}{gaps}-d{self.dim}"
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of what decides the vectors."""
+        return config_hash(self.as_config())
+
+    def encode(self, batch: SequenceBatch) -> Float32:
+        """Return (n, dim) float32, L2-normalised; zeros where a sequence has no word.
+
+        Examples
+        --------
+        >>> batch = SequenceBatch.from_clean(["a", "b"], [b"ACGTACGTACG", b"NNNN"])
+        >>> vectors = Spectrum(dim=64).encode(batch)
+        >>> [round(float(v @ v), 3) for v in vectors]
+        [1.0, 0.0]
+        """
+        vectors = np.zeros((len(batch), self.dim), np.float32)
+
+        def task(start: int, stop: int) -> None:
+            counts = count_words(batch, self.pattern, start, stop)
+            seed = np.uint64(self.seed)
+            _project(counts.offsets, counts.word, counts.count, seed, vectors[start:stop])
+
+        spread(task, len(batch), resolve_threads(self.threads))
+        return vectors
+
+    def encodable(self, batch: SequenceBatch) -> Bool:
+        """Return (n,) bool: whether a sequence has a word."""
+        return has_word(batch, self.pattern)
+
+    def why_not(self) -> str:
+        """Say what a sequence lacks that is not encodable."""
+        return f"no stretch of {len(self.pattern)} bases without an unknown one (too short, or N)"
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json`; there are no weights."""
+        save_encoder(folder, self.as_config(), {})
+
+    def as_tensors(self) -> Tensors:
+        """Return none."""
+        return {}
+
+    def as_config(self) -> dict[str, Any]:
+        """Return what `config.json` holds."""
+        settings = asdict(self)
+        del settings["threads"]
+        return {"family": self.family, "transform": "sqrt", **settings}
+
+
+@njit(nogil=True, cache=True)
+def _project(
+    offsets: Int64, words: Int32, counts: Int32, seed: np.uint64, vectors: Float32
+) -> None:
+    """Add the signed square roots of the counts to each sequence's vector; normalise."""
+    dim = vectors.shape[1]
+    for i in range(len(vectors)):
+        for at in range(offsets[i], offsets[i + 1]):
+            weight = np.sqrt(np.float32(counts[at]))
+            drawn = mix64(
+                np.uint64(words[at]) + (seed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            )
+            at_dim = np.int64((drawn >> np.uint64(1)) % np.uint64(dim))
+            vectors[i, at_dim] += weight if drawn & np.uint64(1) else -weight
+        squares = 0.0
+        for j in range(dim):
+            squares += np.float64(vectors[i, j]) * np.float64(vectors[i, j])
+        if squares > 0.0:
+            scale = np.float32(1.0 / np.sqrt(squares))
+            for j in range(dim):
+                vectors[i, j] *= scale

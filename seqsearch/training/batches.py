@@ -1,0 +1,126 @@
+"""The stream of batches: step n is the same whenever, and however often, it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqsearch.encoders.spectrum import Spectrum
+from seqsearch.errors import SettingsError
+from seqsearch.tables import Float64, Int64
+from seqsearch.training.augmentation import augment
+from seqsearch.training.bag import Words, words_of
+from seqsearch.training.labelled import LabelledSet
+from seqsearch.training.recipe import Recipe
+from seqsearch.training.sampling import Groups, draw_batch, group_rows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes
+    ----------
+    words : list of Words
+        Of n sequences of one marker; one a pattern.
+    lineage : (n, r) int64
+        Taxa at the ranks that count in the loss; -1 unknown.
+    weights : (r,) float32
+        Of these ranks.
+    spectra : (n, d) float32 or None
+        Untrained vectors of the same sequences, where the loss sees them.
+    """
+
+    words: list[Words]
+    lineage: Tensor
+    weights: Tensor
+    spectra: Tensor | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One marker, prepared."""
+
+    labelled: LabelledSet
+    groups: Groups
+    lineage: Int64
+    weights: Tensor
+
+
+class Batches:
+    """Draws batches of labelled sets.
+
+    Parameters
+    ----------
+    sets : sequence of LabelledSet
+    rows : sequence of (t,) int64
+        Rows of each set to learn from.
+    shares : sequence of float
+        How often each set is drawn, relative to what its size alone would give.
+    recipe : Recipe
+
+    Raises
+    ------
+    SettingsError
+        No set has two taxa at a rank that counts: there is nothing to tell apart.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[LabelledSet],
+        rows: Sequence[Int64],
+        shares: Sequence[float],
+        recipe: Recipe,
+    ) -> None:
+        self.recipe = recipe
+        self._spectrum = Spectrum(recipe.spectrum_pattern, recipe.spectrum_dim, threads=1)
+        prepared = [_prepare(one, some, recipe) for one, some in zip(sets, rows, strict=True)]
+        self.sources = [source for source in prepared if source is not None]
+        if not self.sources:
+            raise SettingsError(
+                "libraries", [one.marker for one in sets], "two taxa or more at a rank that counts"
+            )
+        kept = [share for share, one in zip(shares, prepared, strict=True) if one is not None]
+        odds = np.array(kept) * np.sqrt([len(s.groups.odds) for s in self.sources])
+        self._odds: Float64 = odds / odds.sum()
+
+    def at(self, step: int, process: int = 0) -> Batch:
+        """Return the batch of a step; each process draws its own."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, step, process])
+        # One draw a step for all processes, so that all work on the same marker.
+        marker = np.random.default_rng([recipe.seed, step]).choice(len(self._odds), p=self._odds)
+        source = self.sources[marker]
+        rows = draw_batch(source.groups, recipe.batch_size, recipe.shared, rng)
+        whole = source.labelled.batch.take(rows)
+        changed = augment(whole, recipe.augmentation, int(rng.integers(2**62)))
+        spectra = self._spectrum.encode(changed) if recipe.spectrum_in_loss else None
+        return Batch(
+            words_of(changed, recipe.bag),
+            torch.from_numpy(source.lineage[rows]),
+            source.weights,
+            None if spectra is None else torch.from_numpy(spectra),
+        )
+
+    def stream(self, start: int, stop: int, process: int = 0) -> Iterator[Batch]:
+        """Yield the batches of the steps `start` to `stop`."""
+        for step in range(start, stop):
+            yield self.at(step, process)
+
+
+def _prepare(labelled: LabelledSet, rows: Int64, recipe: Recipe) -> Source | None:
+    """Return a set ready to be drawn from; None where nothing could be told apart."""
+    counting = [
+        rank
+        for rank in labelled.ranks
+        if recipe.rank_weights.get(rank, 0) > 0 and len(np.unique(labelled.at(rank)[rows])) > 1
+    ]
+    if not counting:
+        return None
+    lineage = np.stack([labelled.at(rank) for rank in counting], axis=1).astype(np.int64)
+    weights = torch.tensor([recipe.rank_weights[rank] for rank in counting])
+    return Source(labelled, group_rows(labelled, rows), lineage, weights)
