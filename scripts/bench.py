@@ -12,7 +12,8 @@ from pathlib import Path
 
 from seqsearch.errors import SeqsearchError
 from seqsearch.evaluation.bench import BenchSettings, pool_results, run_library
-from seqsearch.evaluation.bench_table import LEGEND, text_of, write_tsv
+from seqsearch.evaluation.bench_table import LEGEND, text_beside, text_of, write_tsv
+from seqsearch.evaluation.best_peer import beside_best
 from seqsearch.evaluation.peers import LIBRARIES
 from seqsearch.settings import DEFAULT_ENCODER
 
@@ -55,9 +56,12 @@ def main() -> None:
         for name in settings.libraries:
             results.append(run_library(settings, name, options.keep or Path(temporary)))
             print(text_of(results[-1]), end="\n\n", flush=True)
+    beside = beside_best(results, align=settings.align)
     if len(results) > 1:
         results.append(pool_results(results))
-        print(text_of(results[-1]))
+        print(text_of(results[-1]), end="\n\n")
+    print("== ours beside the best single peer of each library (highest mean of five)\n")
+    print(text_beside(beside))
     if options.out:
         write_tsv(results, options.out)
 

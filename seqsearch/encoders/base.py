@@ -25,6 +25,7 @@ FAMILIES = {
 }
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+COMPANIONS = ("card.md", "trained_on.safetensors")  # that go where an encoder goes
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from seqsearch.evaluation.bench import COLUMNS, MEAN, OURS, BenchResult, column_value
+from seqsearch.evaluation.best_peer import BEST, Beside
 from seqsearch.scoring.bootstrap import Difference
 from seqsearch.tables import whole_file
 
@@ -45,6 +46,27 @@ def text_of(result: BenchResult) -> str:
         _reliability(result),
     ]
     return "\n\n".join("\n".join(line.rstrip() for line in lines) for lines in blocks if lines)
+
+
+def text_beside(beside: Beside) -> str:
+    """Return a table of ours beside each library's best peer, and of all libraries."""
+    label = LABEL_WIDTH + 6
+    lines = _header("ours - best peer", CELL_WIDTH, label=label)
+    named = [(f"{n}: {short_name(p)}", result) for n, (p, result) in beside.libraries.items()]
+    for name, result in [*named, ("all queries", beside.pooled)]:
+        cells = "".join(
+            f"{_percent(column_value(result.scores[OURS], column, macro=False))}"
+            f"{_marked(result.micro[column][BEST])}".rjust(CELL_WIDTH)
+            for column in COLUMNS
+        )
+        lines.append(f"{name:<{label}}{cells}")
+    below = ", ".join(beside.below()) or "none"
+    lines += [
+        "",
+        f"mean of the libraries' means of five: {_signed(beside.mean_difference())} points",
+        f"significantly below in: {below}",
+    ]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def write_tsv(results: Sequence[BenchResult], path: Path) -> None:
@@ -121,7 +143,9 @@ def _reliability(result: BenchResult) -> list[str]:
     return lines
 
 
-def _header(title: str, width: int, extra: Sequence[tuple[str, str]] = ()) -> list[str]:
+def _header(
+    title: str, width: int, extra: Sequence[tuple[str, str]] = (), label: int = LABEL_WIDTH
+) -> list[str]:
     """Return two lines: sets above ranks."""
     pairs = [("mean", "of five") if name == MEAN else name.split("/") for name in COLUMNS]
     lines = []
@@ -129,7 +153,7 @@ def _header(title: str, width: int, extra: Sequence[tuple[str, str]] = ()) -> li
         names = (pair[line].replace("unseen_species", "new sp.") for pair in pairs)
         cells = "".join(f"{name.replace('unseen_', 'new '):>{width}}" for name in names)
         ends = "".join(f"{pair[line]:>6}" for pair in extra)
-        lines.append(f"{start:<{LABEL_WIDTH}}{cells}{ends}")
+        lines.append(f"{start:<{label}}{cells}{ends}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.encoders.base import Encoder
-from seqsearch.encoders.registry import load_encoder
+from seqsearch.encoders.base import COMPANIONS, Encoder
+from seqsearch.encoders.registry import folder_of, load_encoder
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
@@ -32,7 +33,7 @@ from seqsearch.jobs.importing import (
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.settings import VERSION, BuildSettings
-from seqsearch.tables import Float32, Int64, locked, to_numpy
+from seqsearch.tables import Float32, Int64, locked, to_numpy, whole_file
 
 Paths = Sequence[str | Path] | str | Path
 NOTHING = np.empty(0, np.int64)
@@ -107,7 +108,7 @@ def build_index(
     with locked(folder, "index"):
         check_target(folder, overwrite)  # it may have changed while the libraries were read
         with IndexWriter(folder, None) as writer:
-            described = _save_encoder(folder, encoder, writer.number)
+            described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
             _write_rows(writer, imported.rows, encoder, progress)
             manifest = writer.commit(
                 action="build",
@@ -298,13 +299,20 @@ def _hash_of(folder: Path) -> str:
         return ""
 
 
-def _save_encoder(folder: Path, encoder: Encoder, number: int) -> dict[str, Any]:
+def _save_encoder(
+    folder: Path, encoder: Encoder, source: Path | None, number: int
+) -> dict[str, Any]:
     """Copy the encoder beside the vectors; another one's folder is never written over."""
     name = "encoder"
     if (folder / name).exists() and _hash_of(folder / name) != encoder.content_hash:
         name = f"encoder-{number:04d}"
     if not (folder / name).exists():
-        encoder.save(folder / name)
+        (folder / name).mkdir()
+        for companion in COMPANIONS:
+            if source is not None and (source / companion).is_file():
+                with whole_file(folder / name / companion) as temporary:
+                    shutil.copyfile(source / companion, temporary)
+        encoder.save(folder / name)  # its config.json, which makes it an encoder, comes last
     return {
         "name": encoder.name,
         "sha256": encoder.content_hash,

@@ -9,6 +9,7 @@ from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64, mix64
+from seqsearch.errors import SettingsError
 from seqsearch.tables import Int64, UInt8
 
 SLACK = 8  # a record gains at most an eighth of its length by insertions
@@ -35,6 +36,16 @@ class Augmentation:
     substitutions: float = 0.02
     indels: float = 0.002
     longest: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "substitutions", "indels"):
+            rate = getattr(self, name)
+            if not 0 <= rate <= 1:
+                raise SettingsError(name, rate, "a number in [0, 1]")
+        if self.shortest < 1:
+            raise SettingsError("shortest", self.shortest, "1 or more")
+        if self.longest and self.longest < self.shortest:
+            raise SettingsError("longest", self.longest, f"{self.shortest} (shortest) or more")
 
 
 def augment(batch: SequenceBatch, augmentation: Augmentation, seed: int) -> SequenceBatch:

@@ -1,5 +1,6 @@
-"""A bag of 8-mers alone."""
+"""A bag of spaced words alone: the smallest vectors, and the fastest."""
 
+from seqsearch.encoders.kmerbag import Shape
 from seqsearch.training.recipe import Recipe
 
-RECIPE = Recipe("kmerbag")
+RECIPE = Recipe("kmerbag", bag=Shape(("11011011011",), dim=256))
