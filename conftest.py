@@ -10,7 +10,10 @@ from seqsearch.dna.simulation import SimulatedLibrary, simulate_library
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.demo import write_library
 from seqsearch.jobs.opened import open_index
+from seqsearch.settings import BuildSettings
 
+# Similarities of an untrained encoder can be worked out by hand.
+SPECTRUM = BuildSettings(encoder="spectrum")
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 
@@ -41,7 +44,10 @@ def index_folder(library_files: Path, tmp_path_factory: pytest.TempPathFactory) 
     """The index of `library_files`; do not change it."""
     folder = tmp_path_factory.mktemp("indexes") / "simulated"
     build_index(
-        library_files / "references.fasta", folder, taxonomy=library_files / "references.tsv"
+        library_files / "references.fasta",
+        folder,
+        taxonomy=library_files / "references.tsv",
+        settings=SPECTRUM,
     )
     return folder
 
@@ -55,7 +61,7 @@ def tiny_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ">b f__Apidae;g__Apis;s__Apis cerana\nACGTACGTTAGGCCA\n"
         ">c f__Apidae;g__Bombus;s__Bombus terrestris\nGGATTACACCTTAGA\n"
     )
-    build_index(folder / "ref.fasta", folder / "index")
+    build_index(folder / "ref.fasta", folder / "index", settings=SPECTRUM)
     return folder / "index"
 
 

@@ -33,6 +33,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fragments", action="store_true", help="queries cut to 250 nt")
     parser.add_argument("--align", type=int, default=0, help="candidates aligned (%(default)s)")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER, help="name or path (%(default)s)")
+    parser.add_argument(
+        "--beside", nargs="+", default=[], help="more encoders to compare with, name or path"
+    )
     parser.add_argument("--threads", type=int, default=2, help="of each command (%(default)s)")
     parser.add_argument("--out", type=Path, help="write every figure to this TSV")
     parser.add_argument("--keep", type=Path, help="keep indexes and runs in this folder")
@@ -48,6 +51,7 @@ def main() -> None:
         fragments=options.fragments,
         align=options.align,
         encoder=options.encoder,
+        beside=tuple(options.beside),
         threads=options.threads,
     )
     print(LEGEND, end="\n\n")

@@ -8,11 +8,12 @@ Rooms, from the commands down to the basics; imports run this way only:
 cli         one file per command group: parse, call, print
 jobs        build, query, call, demo: the pipelines that string the rooms together
 evaluation  the bench: other tools' answers beside ours
+training    labelled sequences in, an encoder's folder out
 analytics   SQL views and named queries
 search      retrieve, vote, assign
 index       the index folder: segments, catalog, manifest, FAISS
 runs        the run folder
-encoders    DNA to vectors, one file per family
+encoders    DNA to vectors, one file per family; pretrained/ holds those that ship
 libraries   importers, ledger, taxonomy repair
 scoring     percent right per rank, intervals
 dna         reading, cleaning, strand, simulation

@@ -8,7 +8,7 @@ from typing import Any
 from seqsearch.errors import SettingsError
 
 VERSION = "0.1.0"  # pyproject.toml says the same
-DEFAULT_ENCODER = "spectrum"
+DEFAULT_ENCODER = "markers-1"
 STRANDS = ("both", "plus", "minus")
 DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
 

@@ -17,6 +17,7 @@ import pytest
 from seqsearch.dna import reading
 from seqsearch.runs.folder import RunFolder
 
+EIGHT, ELEVEN = "8 bases", "11 bases"  # what the words of spectrum and of the default span
 TOO_SHORT = "no stretch of 8 bases without an unknown one (too short, or N)"
 NOT_DNA = "not DNA: letters or signs that no nucleotide code has (is it a protein?)"
 
@@ -269,7 +270,7 @@ def test_references_that_cannot_be_used_are_listed(tmp_path: Path, command: Any)
     assert answer.status == 0
     assert answer.out.splitlines() == [
         "refs.fasta (fasta-lineage): 9 records read, 4 kept",
-        f"  2 dropped: {TOO_SHORT} (short, unknown)",
+        f"  2 dropped: {TOO_SHORT.replace(EIGHT, ELEVEN)} (short, unknown)",
         "  1 dropped: empty sequence (nothing)",
         f"  1 dropped: {NOT_DNA} (protein)",
         "  1 dropped: no lineage in the header (nameless)",

@@ -61,6 +61,8 @@ def limited(size: int, *words: str | Path) -> str:
     return done.stderr.removeprefix("Error: ").rstrip()
 
 
+# The default encoder alone would fill these disks.
+PLAIN = ("--encoder", "spectrum")
 SMALL, MIDDLE, LARGE = 60, 100_000, 1_200_000  # before, among and after the sequences
 
 
@@ -69,13 +71,13 @@ SMALL, MIDDLE, LARGE = 60, 100_000, 1_200_000  # before, among and after the seq
     [(SMALL, "encoder/config.json"), (MIDDLE, "segments/0001"), (LARGE, "segments/0001")],
 )
 def test_build(size: int, inside: str, place: Place) -> None:
-    build = ("index", "build", place.library, "--taxonomy", place.table, "-o", place.out)
+    build = ("index", "build", place.library, "--taxonomy", place.table, "-o", place.out, *PLAIN)
     assert limited(size, *build) == f"{place.out / inside}: {FULL}"
     assert not place.out.exists()
 
 
 def test_build_stopped_at_the_catalog(place: Place, more_bees: Path) -> None:
-    message = limited(MIDDLE, "index", "build", more_bees, "-o", place.out)
+    message = limited(MIDDLE, "index", "build", more_bees, "-o", place.out, *PLAIN)
     catalog = place.out / "catalog-0001.duckdb"
     assert message.startswith(f"{catalog}: the catalog could not be written: ")
     assert FULL in message
@@ -85,7 +87,7 @@ def test_build_stopped_at_the_catalog(place: Place, more_bees: Path) -> None:
 @pytest.mark.parametrize("size", [MIDDLE, LARGE])
 def test_an_index_that_is_replaced(size: int, place: Place, hashes: Any) -> None:
     before = hashes(place.index)
-    build = ("index", "build", place.library, "--taxonomy", place.table, "-o", place.index)
+    build = ("index", "build", place.library, "--taxonomy", place.table, "-o", place.index, *PLAIN)
     assert FULL in limited(size, *build, "--overwrite")
     assert hashes(place.index) == before
 
@@ -155,7 +157,7 @@ def test_a_disk_that_is_full(
     index = shutil.copytree(tiny_index, small_disk / "index")  # 1.3 MB
     before = hashes(small_disk)
     full = "No space left on device"
-    build = ("index", "build", place.library, "--taxonomy", place.table)
+    build = ("index", "build", place.library, "--taxonomy", place.table, *PLAIN)
     for words in (
         (*build, "-o", small_disk / "other"),
         (*build, "-o", index, "--overwrite"),

@@ -26,7 +26,10 @@ def contrastive(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Encoder folder.", show_default=False)],
     recipe: Annotated[str, typer.Option("--recipe", help="kmerbag or hybrid.")] = "hybrid",
-    steps: Annotated[int | None, typer.Option("--steps", show_default=False)] = None,
+    name: Annotated[str, typer.Option("--name", help="What to call it.", show_default=False)] = "",
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Steps of training.", show_default=False)
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Sequences a step.", show_default=False)
     ] = None,
@@ -36,7 +39,9 @@ def contrastive(
             "--holdout", help="Kept out: development, genera or none.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Draws everything.", show_default=False)
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of a recipe's setting.", show_default=False),
@@ -75,6 +80,7 @@ def contrastive(
                 holdout=holdout,
                 seed=seed,
             ),
+            name=name,
             shares=_shares(share or []),
             device=device,
             threads=threads,

@@ -49,7 +49,7 @@ def vocabulary(weight: int, canonical: bool) -> Int32:
     With `canonical`, a word and its reverse complement share a number, and numbers run without
     gaps from 0, in the order of the smaller word of each pair.
 
-    >>> vocabulary(2, canonical=True).max() + 1  # 6 pairs and 4 palindromes
+    >>> int(vocabulary(2, canonical=True).max()) + 1  # 6 pairs and 4 palindromes
     10
     """
     words = np.arange(4**weight, dtype=np.int32)

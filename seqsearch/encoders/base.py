@@ -174,25 +174,28 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_tensors(folder: Path) -> Tensors:
-    """Read `model.safetensors`; none where the folder has neither it nor a pickle.
+def read_encoder(folder: Path, threads: int) -> Encoder:
+    """Make the encoder of a folder.
 
     Raises
     ------
     FolderError
-        The file is damaged, or there is only a pickle, which could run code when it is read.
+        It is none, damaged, of a family this version does not know, or has its tensors only in a
+        pickle, which could run code when it is read.
     """
-    path = folder / WEIGHTS
-    if path.exists():
-        return read_safetensors(path)
-    pickles = sorted(f.name for f in folder.glob("*") if f.suffix in PICKLES)
-    if pickles:
+    config, weights = read_config(folder), folder / WEIGHTS
+    tensors = read_safetensors(weights) if weights.exists() else {}
+    try:
+        return make_encoder(config, tensors, threads)
+    except ValueError as error:
+        pickles = sorted(f.name for f in folder.glob("*") if f.suffix in PICKLES)
+        if tensors or not pickles:
+            raise FolderError(folder, str(error)) from error
         raise FolderError(
             folder / pickles[0],
             "pickles are not read, because they can run code",
             advice=f"save the tensors as {WEIGHTS} (safetensors.torch.save_file)",
-        )
-    return {}
+        ) from error
 
 
 def read_safetensors(path: Path) -> Tensors:

@@ -29,7 +29,7 @@ class Hybrid:
     weights : sequence of float
         Share of each part in the similarity; positive, their sum is 1.
     label : str
-        Tells this one from others; its name.
+        What it is called.
     """
 
     parts: Sequence[Encoder]
@@ -57,8 +57,8 @@ class Hybrid:
 
     @property
     def name(self) -> str:
-        """Family, dimensions and label."""
-        return f"{self.family}-d{self.dim}-{self.label}"
+        """Label and dimensions."""
+        return f"{self.label}-d{self.dim}"
 
     @property
     def dim(self) -> int:

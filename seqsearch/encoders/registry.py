@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqsearch.encoders.base import CONFIG, Encoder, make_encoder, read_config, read_tensors
-from seqsearch.errors import FolderError, SettingsError
+from seqsearch.encoders.base import CONFIG, Encoder, make_encoder, read_encoder
+from seqsearch.errors import SettingsError
 
 UNTRAINED = ("spectrum",)  # families that need no folder
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
@@ -54,8 +54,4 @@ def load_encoder(name_or_path: str | Path, threads: int = 0) -> Encoder:
     folder = folder_of(name_or_path)
     if folder is None:
         return make_encoder({"family": str(name_or_path)}, {}, threads)
-    config, tensors = read_config(folder), read_tensors(folder)
-    try:
-        return make_encoder(config, tensors, threads)
-    except ValueError as error:
-        raise FolderError(folder, str(error)) from error
+    return read_encoder(folder, threads)

@@ -40,6 +40,8 @@ class BenchSettings:
         Best candidates aligned, a query.
     encoder : str
         Name or path of the encoder.
+    beside : tuple of str
+        More encoders, each a row beside the peers.
     threads : int
         Threads of each command; the peers had two.
     program : tuple of str
@@ -51,6 +53,7 @@ class BenchSettings:
     fragments: bool = False
     align: int = 0
     encoder: str = DEFAULT_ENCODER
+    beside: tuple[str, ...] = ()
     threads: int = 2
     program: tuple[str, ...] = (sys.executable, "-m", "seqsearch")
 
@@ -128,7 +131,8 @@ class BenchResult:
 def run_library(settings: BenchSettings, name: str, folder: Path) -> BenchResult:
     """Build one library, ask its questions and score the answers beside the peers'.
 
-    The index and the run stay in `folder / name`, as `index` and `run`.
+    The index and the run stay in `folder / name`, as `index` and `run`; those of other encoders
+    beside them, numbered.
 
     Raises
     ------
@@ -139,7 +143,13 @@ def run_library(settings: BenchSettings, name: str, folder: Path) -> BenchResult
     """
     library = read_library(settings.data, name, fragments=settings.fragments)
     answers, costs = _build_and_ask(settings, library, folder / name)
-    marks = mark(library.truth, {OURS: answers, **library.peers})
+    others = {}
+    for number, encoder in enumerate(settings.beside, start=1):
+        other = replace(settings, encoder=encoder)
+        others[f"{OURS}, {Path(encoder).name}"], _ = _build_and_ask(
+            other, library, folder / f"{name}-{number}"
+        )
+    marks = mark(library.truth, {OURS: answers, **others, **library.peers})
     peer_costs = {
         peer: PeerCosts(library.figure(peer, "q/s"), library.figure(peer, "build_s"))
         for peer in library.peers

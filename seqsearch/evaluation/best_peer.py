@@ -50,7 +50,7 @@ def best_peer(result: BenchResult, *, only: str = "") -> str:
     only : str
         Look at peers with this word in their name.
     """
-    peers = [name for name in result.scores if name != OURS and only in name]
+    peers = [n for n in result.scores if not n.startswith(OURS) and only in n]
     return max(peers, key=lambda name: result.scores[name].mean(FIVE_CELLS, macro=False))
 
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seqsearch.encoders.registry import load_encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
-from seqsearch.tables import Float32, Int32, Int64
+from seqsearch.tables import Bool, Float32, Int32, Int64
+from seqsearch.training.augmentation import Augmentation, augment
+from seqsearch.training.split import is_held_genus
 
 DEPTH = 1000  # candidates looked at before kin are hidden
 CANDIDATES = 50  # that vote afterwards
@@ -46,14 +49,33 @@ class Outcome:
 
 
 def try_kernels(
-    store: IndexStore, kernels: Sequence[tuple[float, float]], sample: int = 2000, seed: int = 0
+    store: IndexStore,
+    kernels: Sequence[tuple[float, float]],
+    *,
+    fragment: int = 0,
+    sample: int = 2000,
+    seed: int = 0,
 ) -> Iterator[Outcome]:
-    """Yield outcomes for a sample of the references, for every way of hiding and kernel."""
+    """Yield outcomes for a sample of the references, for every way of hiding and kernel.
+
+    Only references of the genera that shipped encoders never learned from are asked for: those
+    learned from look nearer to their kin than new ones do.
+
+    Parameters
+    ----------
+    store : IndexStore
+    kernels : sequence of (float, float)
+        Exponent and softening.
+    fragment : int
+        Bases that the queries are cut to; 0: whole.
+    sample, seed : int
+    """
     rng = np.random.default_rng(seed)
     taxonomy, votes = store.taxonomy, store.votes
     lone = store.live_rows[np.diff(votes.start)[store.live_rows] == 1]
+    lone = lone[_is_held(store, lone)]
     rows = np.sort(rng.choice(lone, min(sample, len(lone)), replace=False))
-    found, similarities = _candidates(store, rows)
+    found, similarities = _candidates(store, rows, fragment)
     ranks = list(taxonomy.ranks)
     for hidden, rank in (("itself", "species"), ("species", "genus"), ("genus", "family")):
         if rank not in ranks or (hidden != "itself" and hidden not in ranks):
@@ -72,15 +94,21 @@ def try_kernels(
             yield Outcome(hidden, rank, kernel, len(known), 100 * is_right.mean(), float(loss))
 
 
-def _candidates(store: IndexStore, rows: Int64) -> tuple[Int64, Float32]:
-    retriever = Retriever(store)
-    parts = []
-    for segment in store.segments:
-        own = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.rows)]
-        parts.append(segment.vectors[own - segment.first_row])
-    vectors = np.concatenate(parts)
-    depth = min(DEPTH, len(store.live_rows))
-    return retriever.search(vectors.astype(np.float32), depth)
+def _is_held(store: IndexStore, rows: Int64) -> Bool:
+    """(n,) bool: rows of the genera that are kept out of training."""
+    taxonomy, votes = store.taxonomy, store.votes
+    if "genus" not in taxonomy.ranks:
+        return np.zeros(len(rows), np.bool_)
+    genus = taxonomy.names_at(votes.taxon[votes.start[rows]], taxonomy.ranks.index("genus"))
+    return np.array([name is not None and is_held_genus(name) for name in genus.to_pylist()])
+
+
+def _candidates(store: IndexStore, rows: Int64, fragment: int) -> tuple[Int64, Float32]:
+    batch = store.sequences(rows)
+    if fragment:
+        batch = augment(batch, Augmentation(1.0, fragment, 0.0, 0.0, fragment), seed=0)
+    vectors = load_encoder(store.encoder_folder).encode(batch)
+    return Retriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
 
 
 def _without_kin(

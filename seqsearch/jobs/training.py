@@ -68,6 +68,7 @@ def train_contrastive(
     out: str | Path,
     recipe: Recipe,
     *,
+    name: str = "",
     shares: Mapping[str, float] | None = None,
     device: str = "auto",
     threads: int = 0,
@@ -85,6 +86,8 @@ def train_contrastive(
         Encoder folder: config.json, model.safetensors, card.md, trained_on.safetensors,
         training.json, and logs/ for TensorBoard.
     recipe : Recipe
+    name : str
+        What the encoder is called; by default after the recipe and the seed.
     shares : mapping, optional
         Marker to how often it is drawn, relative to what its size gives; 1 where not named.
     device : str
@@ -127,13 +130,12 @@ def train_contrastive(
     with locked(folder, "encoder"):
         if not resume:
             _clear(folder)
-        label = f"{recipe.name}-s{recipe.seed}"
         trained = loop.train(
             batches,
             recipe,
             folder,
             json.loads(json.dumps(identity)),
-            label=label,
+            label=name or f"{recipe.name}-s{recipe.seed}",
             device=device,
             threads=threads,
             report=report,

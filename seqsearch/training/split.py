@@ -49,6 +49,15 @@ def draw(kind: str, name: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def is_held_genus(name: str) -> bool:
+    """Whether a genus is of the tenth that no shipped encoder learns from.
+
+    >>> is_held_genus("Apis"), is_held_genus("Bombus")
+    (False, True)
+    """
+    return draw("genus", name) < HELD_GENERA
+
+
 def split_for(labelled: LabelledSet, holdout: str, seed: int = 0) -> Split:
     """Return the split of a kind: one of `HOLDOUTS`.
 

@@ -375,3 +375,24 @@ def test_call(bee_run: Path, command: Any) -> None:
     assert command("call", bee_run, "--quiet").out == ""
     state = json.loads(command("call", bee_run, "--min-confidence", "0.5", "--json").out)
     assert state["settings"]["min_confidence"] == 0.5
+
+
+def test_training_from_the_command_line(index_folder: Path, tmp_path: Path, command: Any) -> None:
+    pytest.importorskip("accelerate", reason="needs the extra train")
+    out = tmp_path / "encoder"
+    words = ["train", "contrastive", str(index_folder), "-o", str(out), "--steps", "3"]
+    small = ["--set", "bag.dim=16", "--set", "bag.patterns=11111", "--set", "spectrum_dim=32"]
+    done = command(*words, *small, "--batch-size", "32", "--name", "mine")
+    assert done.status == 0
+    assert "unseen_genus" in done.out
+    assert f"{out}: mine-d48, " in done.out
+    again = command(*words)
+    assert (again.status, again.err) == (
+        1,
+        f"Error: {out}: this encoder exists; give --overwrite to replace it\n",
+    )
+    odd = command(*words, "--set", "steps")
+    assert (odd.status, odd.err) == (2, "Error: set is 'steps': expected NAME=VALUE\n")
+    share = command(*words, "--overwrite", "--share", "coi=2")
+    assert share.status == 2
+    assert "a marker of these libraries" in share.err

@@ -14,6 +14,9 @@ from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.importing import paired
 from seqsearch.jobs.opened import open_index
+from seqsearch.settings import BuildSettings
+
+SPECTRUM = BuildSettings(encoder="spectrum")
 
 A, B, C = "ACGTACGTTTGACCA", "GGATTACACCTTAGA", "TTGACCATTGACGGG"
 
@@ -27,7 +30,7 @@ def build(folder: Path, *libraries: str, tables: tuple[str, ...] = ()) -> dict[s
     for i, text in enumerate(tables):
         (folder / f"lib{i}.tsv").write_text(text)
         sides.append(folder / f"lib{i}.tsv")
-    build_index(fastas, folder / "index", taxonomy=sides or None)
+    build_index(fastas, folder / "index", taxonomy=sides or None, settings=SPECTRUM)
     store = IndexStore.open(folder / "index")
     refs = store.catalog.refs(store.live_rows).to_pylist()
     labels = store.live_labels().to_pylist()

@@ -11,6 +11,9 @@ import pytest
 from seqsearch.errors import FolderError, QueryError, SettingsError
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.opened import Index, open_index
+from seqsearch.settings import BuildSettings
+
+SPECTRUM = BuildSettings(encoder="spectrum")
 
 APIS, BOMBUS = "ACGTACGTTTGACCATTGCAAGTC", "GGATTACACCTTAGACCTGTTTAA"
 
@@ -71,7 +74,7 @@ def test_a_rank_with_one_taxon_names_nothing(tmp_path: Path) -> None:
     (tmp_path / "ref.fasta").write_text(
         f">a k__Animalia;g__Apis\n{APIS}\n>b k__Animalia;g__Bombus\n{BOMBUS}\n"
     )
-    build_index(tmp_path / "ref.fasta", tmp_path / "index")
+    build_index(tmp_path / "ref.fasta", tmp_path / "index", settings=SPECTRUM)
     with open_index(tmp_path / "index") as index:
         sure, tied = index.classify([APIS, APIS[:12] + BOMBUS[12:]]).to_pylist()
     assert (sure["verdict"], sure["kingdom"], sure["genus"]) == ("identified", "Animalia", "Apis")
@@ -85,7 +88,7 @@ def test_a_name_from_afar_is_not_sure(tmp_path: Path) -> None:
         f">far f__Apidae;g__Apis;s__Apis cerana\n{APIS[:14] + BOMBUS[14:]}\n"
         f">other f__Apidae;g__Bombus;s__Bombus terrestris\n{BOMBUS}\n"
     )
-    build_index(tmp_path / "ref.fasta", tmp_path / "index")
+    build_index(tmp_path / "ref.fasta", tmp_path / "index", settings=SPECTRUM)
     with open_index(tmp_path / "index") as index:
         exact, close = index.classify([APIS, near]).to_pylist()
     assert exact["similarity"] == 1
@@ -101,7 +104,7 @@ def test_one_sequence_of_two_species_is_ambiguous_whatever_stands_behind(tmp_pat
         f">a g__Apis;s__Apis cerana\n{APIS}\n>b g__Apis;s__Apis mellifera\n{APIS}\n"
         f">c g__Apis;s__Apis mellifera\n{nearly}\n>d g__Bombus;s__Bombus pratorum\n{BOMBUS}\n"
     )
-    build_index(tmp_path / "ref.fasta", tmp_path / "index")
+    build_index(tmp_path / "ref.fasta", tmp_path / "index", settings=SPECTRUM)
     with open_index(tmp_path / "index") as index:
         (found,) = index.classify([APIS]).to_pylist()
     assert (found["verdict"], found["rank"]) == ("ambiguous", "genus")

@@ -208,7 +208,7 @@ def test_a_run_of_nothing_but_bad_queries(module_bench, index) -> None:
     rows = run.assignments().to_pylist()
     assert [row["verdict"] for row in rows] == ["invalid"] * 2
     assert [row["reason"] for row in rows] == [
-        "no stretch of 8 bases without an unknown one (too short, or N)",
+        "no stretch of 11 bases without an unknown one (too short, or N)",
         "not DNA: letters or signs that no nucleotide code has (is it a protein?)",
     ]
     assert run.hits().num_rows == run.calls().num_rows == 0

@@ -14,6 +14,9 @@ from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
 from seqsearch.search.retrieve import Retriever
+from seqsearch.settings import BuildSettings
+
+SPECTRUM = BuildSettings(encoder="spectrum")
 
 
 def brute_force(
@@ -160,7 +163,7 @@ def test_an_index_with_twins_of_one_spectrum(tmp_path: Path) -> None:
         return path
 
     folder = tmp_path / "index"
-    build_index(write("one.fasta", list(range(70))), folder)
+    build_index(write("one.fasta", list(range(70))), folder, settings=SPECTRUM)
     add_to_index(folder, write("two.fasta", list(range(70, 100))))
     add_to_index(folder, write("three.fasta", list(range(100, 120))))
     remove_from_index(folder, [f"r{i}" for i in range(5, 110, 10)])
