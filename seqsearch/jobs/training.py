@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 
 from seqsearch.encoders.base import CONFIG, Encoder
 from seqsearch.errors import FolderError, MissingExtraError, SettingsError
+from seqsearch.jobs.importing import Progress, silent
 from seqsearch.settings import VERSION
 from seqsearch.tables import locked, write_json
 from seqsearch.training.card import Facts, save_trained_on, write_card
@@ -25,8 +28,7 @@ from seqsearch.training.validation import Cell, mean_right, validate
 if TYPE_CHECKING:
     from seqsearch.training.loop import Trained
 
-STATE = "training.json"
-Progress = Any
+STATE, CHECKPOINT = "training.json", "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def train_contrastive(
     threads: int = 0,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Any = None,
+    progress: Progress = silent,
 ) -> Training:
     """Train an encoder on the references of index folders, and say how good it is.
 
@@ -107,9 +109,10 @@ def train_contrastive(
         torch or accelerate is not installed.
     """
     folder = Path(out)
-    _check_target(folder, resume, overwrite)
+    is_first = _is_first_process()
+    if is_first:
+        _check_target(folder, resume, overwrite)
     loop, batches_of = _trainer()
-    tell = progress or (lambda _stage, _done, _fraction: None)
     sets = [read_labelled(index) for index in indexes]
     shares = dict(shares or {})
     unknown = set(shares) - {one.marker for one in sets}
@@ -125,10 +128,10 @@ def train_contrastive(
         return mean_right(_validated(encoder, sets, splits, fragments=False))
 
     def report(done: int, loss: float) -> None:
-        tell(f"train, loss {loss:.3f}", done, done / recipe.steps)
+        progress(f"train, loss {loss:.3f}", done, done / recipe.steps)
 
-    with locked(folder, "encoder"):
-        if not resume:
+    with locked(folder, "encoder") if is_first else nullcontext():
+        if is_first and not resume:
             _clear(folder)
         trained = loop.train(
             batches,
@@ -141,6 +144,8 @@ def train_contrastive(
             report=report,
             validate=score,
         )
+        if not is_first:  # the first one's model is everyone's
+            return Training(folder, trained.encoder, trained.seconds, [], [])
         whole = _validated(trained.encoder, sets, splits, fragments=False)
         pieces = _validated(trained.encoder, sets, splits, fragments=True)
         training = Training(folder, trained.encoder, trained.seconds, whole, pieces)
@@ -170,7 +175,7 @@ def _save(
     write_card(folder, encoder, recipe, sets, rows, scores, facts)
     write_json({"recipe": recipe.as_dict(), **training.as_dict()}, folder / STATE)
     encoder.save(folder)
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _validated(
@@ -193,10 +198,15 @@ def _trainer() -> tuple[Any, Any]:
     return loop, Batches
 
 
+def _is_first_process() -> bool:
+    """Whether this is the process that writes; `accelerate launch` starts several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _check_target(folder: Path, resume: bool, overwrite: bool) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
-    is_ours = (folder / CONFIG).exists() or (folder / "checkpoint.safetensors").exists()
+    is_ours = (folder / CONFIG).exists() or (folder / CHECKPOINT).exists()
     if not is_ours and not (folder / "logs").is_dir():
         raise FolderError(folder, "this folder is no encoder's", advice="name another one")
     if (folder / CONFIG).exists() and not overwrite:
@@ -209,7 +219,7 @@ def _check_target(folder: Path, resume: bool, overwrite: bool) -> None:
 
 def _clear(folder: Path) -> None:
     """Delete what an earlier training wrote."""
-    for name in (CONFIG, "checkpoint.safetensors"):
+    for name in (CONFIG, CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -94,11 +94,6 @@ def load_checkpoint(
     return progressed
 
 
-def delete_checkpoint(folder: Path) -> None:
-    """Delete the checkpoint of a finished training."""
-    (folder / NAME).unlink(missing_ok=True)
-
-
 def _optimizer_state(
     tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def train(
         The checkpoint is of another training.
     """
     accelerator = _accelerator(device, folder)
+    accelerator.wait_for_everyone()  # the first process may have cleared the folder just now
     torch.set_num_threads(resolve_threads(threads))
     set_seed(recipe.seed)
     model = BagModel(recipe.bag, recipe.dropout)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +188,22 @@ def test_recipes_by_name() -> None:
         load_recipe("bert")
     with pytest.raises(SettingsError, match="share"):
         train_contrastive([], "nowhere", load_recipe("kmerbag"), shares={"coi": 2.0})
+
+
+@pytest.mark.slow
+def test_several_processes_train_one_model(index_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "encoder"
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    words = ["-m", "seqsearch", "train", "contrastive", str(index_folder), "-o", str(out)]
+    options = ["--device", "cpu", "--steps", "6", "--batch-size", "32"]
+    changes = [word for change in SMALL for word in ("--set", change)]
+    subprocess.run([*launch, *words, *options, *changes], check=True, timeout=300)
+    assert "processes: 2" in (out / "card.md").read_text()
+    assert load_encoder(out).dim == 16 + 64
