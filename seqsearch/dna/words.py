@@ -22,6 +22,9 @@ HEAVIEST = 12  # counts are kept for all 4^12 words
 LONGEST = 31  # bases, two bits each, in one integer
 
 
+ROOT_BITS = 20  # of a root's fraction; 44 are left for sums
+
+
 @dataclass(frozen=True)
 class WordCounts:
     """Sparse rows: the distinct words of sequence i stand from `offsets[i]` to `offsets[i + 1]`.
@@ -63,6 +66,19 @@ def vocabulary(weight: int, canonical: bool) -> Int32:
     return numbers
 
 
+@njit(nogil=True, cache=True)
+def fixed_root(count: int) -> int:
+    """Return the square root of a count in units of 2^-ROOT_BITS.
+
+    Sums of whole numbers are the same in any order, so vectors made of them do not depend on the
+    strand or on where a word stands.
+
+    >>> fixed_root(4) == 2 << ROOT_BITS
+    True
+    """
+    return int(np.round(np.sqrt(count) * (1 << ROOT_BITS)))
+
+
 def weight_of(pattern: str) -> int:
     """Return how many bases make a word.
 
@@ -81,6 +97,12 @@ def weight_of(pattern: str) -> int:
         expected = f"1s and 0s from 1 to 1, 2 to {HEAVIEST} of them 1, at most {LONGEST} long"
         raise SettingsError("pattern", pattern, expected)
     return weight
+
+
+def check_canonical(pattern: str) -> None:
+    """Raise `SettingsError` where a pattern's words have no reverse complement among them."""
+    if pattern != pattern[::-1]:
+        raise SettingsError("pattern", pattern, "the same read backwards, if canonical")
 
 
 def count_words(

@@ -45,6 +45,8 @@ class Encoder(Protocol):
         Bases it can take in at once; None for any.
     device : str
         Where it runs.
+    is_strand_free : bool
+        A sequence and its reverse complement have the same vector (but for rounding).
     content_hash : str
         SHA-256 of everything that decides its vectors.
     """
@@ -67,6 +69,11 @@ class Encoder(Protocol):
     @property
     def device(self) -> str:
         """Where it runs."""
+        ...
+
+    @property
+    def is_strand_free(self) -> bool:
+        """Whether both strands of a sequence have the same vector."""
         ...
 
     @property

@@ -77,6 +77,11 @@ class Hybrid:
         return self.parts[0].device
 
     @property
+    def is_strand_free(self) -> bool:
+        """Whether both strands of a sequence have the same vector."""
+        return all(part.is_strand_free for part in self.parts)
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 of what decides the vectors."""
         hashes = [part.content_hash for part in self.parts]

@@ -16,7 +16,15 @@ import numpy as np
 from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.words import count_words, has_word, vocabulary, weight_of
+from seqsearch.dna.words import (
+    ROOT_BITS,
+    check_canonical,
+    count_words,
+    fixed_root,
+    has_word,
+    vocabulary,
+    weight_of,
+)
 from seqsearch.encoders.base import (
     Shapes,
     Tensors,
@@ -57,8 +65,8 @@ class Shape:
             raise SettingsError("patterns", self.patterns, "one or more")
         for pattern in self.patterns:
             weight_of(pattern)
-            if self.canonical and pattern != pattern[::-1]:
-                raise SettingsError("pattern", pattern, "the same read backwards, if canonical")
+            if self.canonical:
+                check_canonical(pattern)
         if self.dim < 1:
             raise SettingsError("dim", self.dim, "1 or more")
 
@@ -128,6 +136,11 @@ class KmerBag:
         """Length of a vector."""
         return self.shape.dim
 
+    @property
+    def is_strand_free(self) -> bool:
+        """Whether both strands of a sequence have the same vector."""
+        return self.shape.canonical
+
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of what decides the vectors."""
@@ -195,10 +208,10 @@ def _add(
     compiler turns into code three times as fast as sums of floats.
     """
     dim = table.shape[1]
-    total = np.empty(dim, np.float32)
+    total = np.empty(dim, np.int64)
     short = np.empty(dim, np.int16)
     for i in range(len(vectors)):
-        total[:] = 0.0
+        total[:] = 0
         for first in range(offsets[i], offsets[i + 1], BLOCK):
             last = min(first + BLOCK, offsets[i + 1])
             short[:] = 0
@@ -208,15 +221,15 @@ def _add(
                     for j in range(dim):
                         short[j] = np.int16(short[j] + table[number, j])
             for j in range(dim):
-                total[j] += np.float32(short[j])
+                total[j] += np.int64(short[j]) << ROOT_BITS
         for at in range(offsets[i], offsets[i + 1]):
             if counts[at] > 1:
-                root = np.sqrt(np.float32(counts[at]))
+                root = fixed_root(counts[at])
                 number = numbers[words[at]]
                 for j in range(dim):
-                    total[j] += root * np.float32(table[number, j])
+                    total[j] += root * np.int64(table[number, j])
         for j in range(dim):
-            vectors[i, j] += scale[j] * total[j]
+            vectors[i, j] += scale[j] * np.float32(total[j]) / np.float32(1 << ROOT_BITS)
 
 
 @njit(nogil=True, cache=True)

@@ -19,7 +19,14 @@ from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import mix64
-from seqsearch.dna.words import count_words, has_word, weight_of
+from seqsearch.dna.words import (
+    check_canonical,
+    count_words,
+    fixed_root,
+    has_word,
+    vocabulary,
+    weight_of,
+)
 from seqsearch.encoders.base import Tensors, check_tensors, config_hash, save_encoder
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool, Float32, Int32, Int64
@@ -41,6 +48,8 @@ class Spectrum:
         Length of a vector.
     seed : int
         Draws the projection.
+    canonical : bool
+        A word and its reverse complement are one; so are then a sequence and its own.
     threads : int
         Worker threads; 0 means every core. Vectors do not depend on it.
     """
@@ -48,6 +57,7 @@ class Spectrum:
     pattern: str = EIGHT
     dim: int = 2048
     seed: int = 0
+    canonical: bool = False
     threads: int = 0
 
     family: ClassVar[str] = "spectrum"
@@ -56,6 +66,8 @@ class Spectrum:
 
     def __post_init__(self) -> None:
         weight_of(self.pattern)
+        if self.canonical:
+            check_canonical(self.pattern)
         if self.dim < 1:
             raise SettingsError("dim", self.dim, "1 or more")
 
@@ -64,14 +76,21 @@ class Spectrum:
         """Make the encoder that a configuration describes; it has no tensors."""
         check_tensors(tensors, {})
         numbers = {key: int(config[key]) for key in ("dim", "seed") if key in config}
-        return cls(str(config.get("pattern", EIGHT)), **numbers, threads=threads)
+        canonical = bool(config.get("canonical", False))
+        pattern = str(config.get("pattern", EIGHT))
+        return cls(pattern, **numbers, canonical=canonical, threads=threads)
 
     @property
     def name(self) -> str:
-        """Family, bases a word, gaps if any, and dimensions."""
+        """Family, bases a word, gaps if any, one strand or both, and dimensions."""
         weight = weight_of(self.pattern)
         gaps = "" if weight == len(self.pattern) else f"of{len(self.pattern)}"
-        return f"spectrum-k{weight}{gaps}-d{self.dim}"
+        return f"spectrum-{'canonical-' * self.canonical}k{weight}{gaps}-d{self.dim}"
+
+    @property
+    def is_strand_free(self) -> bool:
+        """Whether both strands of a sequence have the same vector."""
+        return self.canonical
 
     @property
     def content_hash(self) -> str:
@@ -89,11 +108,13 @@ class Spectrum:
         [1.0, 0.0]
         """
         vectors = np.zeros((len(batch), self.dim), np.float32)
+        weight = weight_of(self.pattern)
+        numbers = vocabulary(weight, canonical=True) if self.canonical else np.empty(0, np.int32)
 
         def task(start: int, stop: int) -> None:
             counts = count_words(batch, self.pattern, start, stop)
             seed = np.uint64(self.seed)
-            _project(counts.offsets, counts.word, counts.count, seed, vectors[start:stop])
+            _project(counts.offsets, counts.word, counts.count, numbers, seed, vectors[start:stop])
 
         spread(task, len(batch), resolve_threads(self.threads))
         return vectors
@@ -123,22 +144,31 @@ class Spectrum:
 
 @njit(nogil=True, cache=True)
 def _project(
-    offsets: Int64, words: Int32, counts: Int32, seed: np.uint64, vectors: Float32
+    offsets: Int64,
+    words: Int32,
+    counts: Int32,
+    numbers: Int32,
+    seed: np.uint64,
+    vectors: Float32,
 ) -> None:
-    """Add the signed square roots of the counts to each sequence's vector; normalise."""
+    """Add the signed square roots of the counts to each sequence's vector; normalise.
+
+    What is hashed is the word itself, or its number where `numbers` are given.
+    """
     dim = vectors.shape[1]
+    total = np.empty(dim, np.int64)
     for i in range(len(vectors)):
+        total[:] = 0
         for at in range(offsets[i], offsets[i + 1]):
-            weight = np.sqrt(np.float32(counts[at]))
-            drawn = mix64(
-                np.uint64(words[at]) + (seed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-            )
+            weight = fixed_root(counts[at])
+            word = numbers[words[at]] if len(numbers) else words[at]
+            drawn = mix64(np.uint64(word) + (seed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
             at_dim = np.int64((drawn >> np.uint64(1)) % np.uint64(dim))
-            vectors[i, at_dim] += weight if drawn & np.uint64(1) else -weight
+            total[at_dim] += weight if drawn & np.uint64(1) else -weight
         squares = 0.0
         for j in range(dim):
-            squares += np.float64(vectors[i, j]) * np.float64(vectors[i, j])
+            squares += np.float64(total[j]) * np.float64(total[j])
         if squares > 0.0:
-            scale = np.float32(1.0 / np.sqrt(squares))
+            scale = 1.0 / np.sqrt(squares)
             for j in range(dim):
-                vectors[i, j] *= scale
+                vectors[i, j] = scale * total[j]

@@ -12,6 +12,7 @@ import numpy as np
 
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.index.store import IndexStore
+from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.tables import Bool, Float32, Int32, Int64
@@ -53,6 +54,7 @@ def try_kernels(
     kernels: Sequence[tuple[float, float]],
     *,
     fragment: int = 0,
+    length_exponent: float = LENGTH_EXPONENT,
     sample: int = 2000,
     seed: int = 0,
 ) -> Iterator[Outcome]:
@@ -68,6 +70,8 @@ def try_kernels(
         Exponent and softening.
     fragment : int
         Bases that the queries are cut to; 0: whole.
+    length_exponent : float
+        How far similarities are corrected for length.
     sample, seed : int
     """
     rng = np.random.default_rng(seed)
@@ -75,7 +79,7 @@ def try_kernels(
     lone = store.live_rows[np.diff(votes.start)[store.live_rows] == 1]
     lone = lone[_is_held(store, lone)]
     rows = np.sort(rng.choice(lone, min(sample, len(lone)), replace=False))
-    found, similarities = _candidates(store, rows, fragment)
+    found, similarities = _candidates(store, rows, fragment, length_exponent)
     ranks = list(taxonomy.ranks)
     for hidden, rank in (("itself", "species"), ("species", "genus"), ("genus", "family")):
         if rank not in ranks or (hidden != "itself" and hidden not in ranks):
@@ -103,12 +107,17 @@ def _is_held(store: IndexStore, rows: Int64) -> Bool:
     return np.array([name is not None and is_held_genus(name) for name in genus.to_pylist()])
 
 
-def _candidates(store: IndexStore, rows: Int64, fragment: int) -> tuple[Int64, Float32]:
+def _candidates(
+    store: IndexStore, rows: Int64, fragment: int, length_exponent: float
+) -> tuple[Int64, Float32]:
     batch = store.sequences(rows)
     if fragment:
         batch = augment(batch, Augmentation(1.0, fragment, 0.0, 0.0, fragment), seed=0)
     vectors = load_encoder(store.encoder_folder).encode(batch)
-    return Retriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
+    found, cosines = Retriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
+    return correct_for_length(
+        found, cosines, batch.lengths, store.lengths, store.order_keys, exponent=length_exponent
+    )
 
 
 def _without_kin(

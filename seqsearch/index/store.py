@@ -102,6 +102,7 @@ class IndexStore:
         """(rows, 2) uint64: hashes of all sequences."""
         return np.concatenate([segment.digests() for segment in self.segments])
 
+    @cached_property
     def lengths(self) -> Int32:
         """(rows,) int32: bases of all sequences."""
         pieces = [np.diff(segment.offsets) for segment in self.segments]

@@ -20,8 +20,9 @@ from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.libraries.records import defect_problems, first_problem, problems_where
-from seqsearch.runs.results import MINUS, PLUS, Calls, Hits
+from seqsearch.runs.results import EITHER, MINUS, PLUS, Calls, Hits
 from seqsearch.search.calls import calls_of
+from seqsearch.search.candidates import Candidates, find_candidates
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings
@@ -57,14 +58,17 @@ class Prepared:
         The part for queries/, with the problem of those that cannot be searched.
     usable : (u,) int64
         Places of the queries that can be.
+    batch : SequenceBatch
+        Those queries.
     vectors : dict of int to (u, d) float32
-        By strand.
+        By strand; `EITHER` where the encoder tells none from the other.
     fraction : float or None
         How much of the input has been read.
     """
 
     queries: pa.Table
     usable: Int64
+    batch: SequenceBatch
     vectors: dict[int, Float32]
     fraction: float | None
 
@@ -97,12 +101,21 @@ def search_all(
     )
     for batch in prepared:
         with clock.timed("search"):
-            rows, similarities, strands = _nearest(batch, retriever, settings.candidates)
+            found = find_candidates(
+                batch.batch,
+                batch.vectors,
+                retriever,
+                store,
+                settings.candidates,
+                settings.strand,
+            )
         with clock.timed("vote"):
-            ballots = vote(store.taxonomy, store.votes, rows, similarities, settings.threads)
+            ballots = vote(
+                store.taxonomy, store.votes, found.rows, found.similarities, settings.threads
+            )
             numbers = batch.queries["query"].to_numpy()[batch.usable]
             calls = calls_of(ballots, store.taxonomy, numbers)
-        hits = _hits(numbers, rows[:, : settings.hits], similarities[:, : settings.hits], strands)
+        hits = _hits(numbers, found, settings.hits)
         yield Searched(batch.queries, hits, calls, batch.fraction)
 
 
@@ -125,12 +138,15 @@ def prepare(first: int, reads: Reads, encoder: Encoder, settings: QuerySettings)
     usable = np.flatnonzero(pc.is_null(problem).to_numpy(zero_copy_only=False))
     chosen = batch if len(usable) == len(batch) else batch.take(usable)
     vectors = {}
-    if settings.strand in ("both", "plus"):
-        vectors[PLUS] = encoder.encode(chosen)
-    if settings.strand in ("both", "minus"):
-        vectors[MINUS] = encoder.encode(reverse_complement(chosen))
+    if encoder.is_strand_free:
+        vectors[EITHER] = encoder.encode(chosen)
+    else:
+        if settings.strand in ("both", "plus"):
+            vectors[PLUS] = encoder.encode(chosen)
+        if settings.strand in ("both", "minus"):
+            vectors[MINUS] = encoder.encode(reverse_complement(chosen))
     queries = _query_table(first, reads, problem, settings.keep_sequences)
-    return Prepared(queries, usable, vectors, reads.fraction)
+    return Prepared(queries, usable, chosen, vectors, reads.fraction)
 
 
 def _query_table(
@@ -164,36 +180,17 @@ def sample_name(path: str) -> str:
     return name
 
 
-def _nearest(
-    batch: Prepared, retriever: Retriever, count: int
-) -> tuple[Int64, Float32, np.ndarray[Any, np.dtype[np.int8]]]:
-    """Search on each strand; every query keeps the strand whose best hit is more similar.
-
-    A tie is decided for the plus strand.
-    """
-    results = {sign: retriever.search(v, count) for sign, v in batch.vectors.items()}
-    sign, (rows, similarities) = next(iter(results.items()))
-    strands = np.full(len(rows), sign, np.int8)
-    if len(results) == 2 and len(rows):
-        other_rows, other_similarities = results[MINUS]
-        turned = other_similarities[:, 0] > similarities[:, 0]
-        rows[turned], similarities[turned] = other_rows[turned], other_similarities[turned]
-        strands[turned] = MINUS
-    return rows, similarities, strands
-
-
-def _hits(
-    numbers: Int64, rows: Int64, similarities: Float32, strands: np.ndarray[Any, np.dtype[np.int8]]
-) -> Hits:
+def _hits(numbers: Int64, found: Candidates, count: int) -> Hits:
+    rows = found.rows[:, :count]
     at, hit = np.nonzero(rows >= 0)
     unknown = np.full(len(at), np.nan, np.float32)
     return Hits(
         query=numbers[at],
         hit=hit.astype(np.int32),
         reference=rows[at, hit],
-        similarity=similarities[at, hit],
+        similarity=found.similarities[at, hit],
         identity=unknown,
         query_coverage=unknown,
         reference_coverage=unknown,
-        strand=strands[at],
+        strand=found.strands[at],
     )

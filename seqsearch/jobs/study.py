@@ -12,7 +12,6 @@ from pathlib import Path
 
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.hybrid import Hybrid
-from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import SeqsearchError
 from seqsearch.jobs.training import train_contrastive
 from seqsearch.training.labelled import LabelledSet, read_labelled
@@ -63,7 +62,7 @@ def run_variant(
     recipe = changed_recipe("hybrid", changes, steps=steps, seed=seed)
     encoder = train_contrastive(indexes, folder, recipe, overwrite=True).encoder
     bag = encoder.parts[0] if isinstance(encoder, Hybrid) else encoder
-    spectrum = Spectrum(recipe.spectrum_pattern, recipe.spectrum_dim)
+    spectrum = recipe.spectrum()
     sets = [read_labelled(index) for index in indexes]
     splits = [development_split(one) for one in sets]
     for weight in WEIGHTS:

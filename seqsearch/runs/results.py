@@ -11,7 +11,7 @@ import pyarrow as pa
 from seqsearch.tables import Float32, Int32, Int64
 
 Int8 = np.ndarray[Any, np.dtype[np.int8]]
-PLUS, MINUS = 1, -1
+PLUS, MINUS, EITHER = 1, -1, 0  # strands; of the last, nothing is known
 
 ALTERNATIVE = pa.struct([("name", pa.string()), ("share", pa.float32())])
 

@@ -109,10 +109,7 @@ class Retriever:
         def task(a: int, b: int) -> None:
             for first, vectors in self._parts:
                 _compare(halves, scales, vectors, first, self._scales, found, exact, a, b)
-            if found.shape[1] > MANY:
-                _order_many(found, exact, self._keys, a, b)
-            else:
-                _order(found, exact, self._keys, a, b)
+            order_by_similarity(found, exact, self._keys, a, b)
 
         spread(task, len(found), self.threads)
         return exact
@@ -198,11 +195,24 @@ def _compare(
             exact[i, c] = np.float64(np.float32(np.round(cosine * 1e6) / 1e6))
 
 
+def order_by_similarity(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
+    """Sort each query's candidates in place, the most similar first; then by key.
+
+    Where there are fewer, both arrays end in rows of -1, which stay behind.
+    """
+    if found.shape[1] > MANY:
+        _order_many(found, exact, keys, start, stop)
+    else:
+        _order(found, exact, keys, start, stop)
+
+
 @njit(nogil=True, cache=True)
 def _order(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
     """Sort each query's candidates by similarity, then by key (insertion: they nearly are)."""
     for i in range(start, stop):
         for c in range(1, found.shape[1]):
+            if found[i, c] < 0:
+                break
             row, similarity = found[i, c], exact[i, c]
             at = c
             while at > 0 and (
@@ -217,5 +227,5 @@ def _order(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) ->
 def _order_many(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
     """Do what `_order` does, for queries with very many candidates (equally similar ones)."""
     for i in range(start, stop):
-        order = np.lexsort((keys[found[i]], -exact[i]))
+        order = np.lexsort((keys[found[i]], -exact[i], found[i] < 0))
         found[i], exact[i] = found[i, order], exact[i, order]

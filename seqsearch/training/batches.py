@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Float64, Int64
 from seqsearch.training.augmentation import augment
@@ -77,7 +76,7 @@ class Batches:
         recipe: Recipe,
     ) -> None:
         self.recipe = recipe
-        self._spectrum = Spectrum(recipe.spectrum_pattern, recipe.spectrum_dim, threads=1)
+        self._spectrum = recipe.spectrum(threads=1)
         prepared = [_prepare(one, some, recipe) for one, some in zip(sets, rows, strict=True)]
         self.sources = [source for source in prepared if source is not None]
         if not self.sources:

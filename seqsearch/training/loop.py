@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.hybrid import Hybrid
 from seqsearch.encoders.kmerbag import KmerBag
-from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import SettingsError
 from seqsearch.threads import prefetch, resolve_threads
 from seqsearch.training.bag import BagModel
@@ -141,7 +140,7 @@ def encoder_from(model: BagModel, recipe: Recipe, label: str, threads: int = 0) 
     bag = KmerBag(recipe.bag, model.quantised(), label, threads)
     if not recipe.spectrum_weight:
         return bag
-    spectrum = Spectrum(recipe.spectrum_pattern, recipe.spectrum_dim, threads=threads)
+    spectrum = recipe.spectrum(threads)
     weights = (1 - recipe.spectrum_weight, recipe.spectrum_weight)
     return Hybrid((bag, spectrum), weights, label)
 

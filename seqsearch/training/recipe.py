@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from seqsearch.encoders.kmerbag import Shape
-from seqsearch.encoders.spectrum import EIGHT
+from seqsearch.encoders.spectrum import EIGHT, Spectrum
 from seqsearch.errors import SettingsError
 from seqsearch.training import recipes
 from seqsearch.training.augmentation import Augmentation
@@ -42,8 +42,8 @@ class Recipe:
     spectrum_in_loss : float
         Share of the spectrum in the similarity that the loss sees: the bag then learns what the
         spectrum misses.
-    spectrum_pattern, spectrum_dim : str, int
-        Its words and dimensions.
+    spectrum_pattern, spectrum_dim, spectrum_canonical : str, int, bool
+        Its words and dimensions, and whether both strands' words are one.
     objective : str
         One of `OBJECTIVES`.
     temperature : float
@@ -76,6 +76,7 @@ class Recipe:
     spectrum_in_loss: float = 0.0
     spectrum_pattern: str = EIGHT
     spectrum_dim: int = 2048
+    spectrum_canonical: bool = False
     objective: str = "supcon"
     temperature: float = 0.07
     margin: float = 0.2
@@ -103,6 +104,15 @@ class Recipe:
         for name in ("spectrum_weight", "spectrum_in_loss", "dropout"):
             _check(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")
         _check(0 <= self.shared <= 1, "shared", self.shared, "a number in [0, 1]")
+
+    def spectrum(self, threads: int = 0) -> Spectrum:
+        """Return the untrained part."""
+        return Spectrum(
+            self.spectrum_pattern,
+            self.spectrum_dim,
+            canonical=self.spectrum_canonical,
+            threads=threads,
+        )
 
     def rate_at(self, step: int) -> float:
         """Return the factor of the learning rate at a step: warm-up, then a line down to 0.

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import FolderError, SettingsError
@@ -89,6 +90,26 @@ def test_default_vectors_of_long_sequences() -> None:
     assert vectors.shape == (5, 2048)
     np.testing.assert_allclose(vectors, expected, atol=2e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_canonical_words_make_both_strands_one() -> None:
+    batch = batch_of(random_dna(20, 300))
+    encoder = Spectrum("11011011011", 512, canonical=True)
+    assert encoder.is_strand_free
+    vectors, turned = encoder.encode(batch), encoder.encode(reverse_complement(batch))
+    np.testing.assert_allclose(vectors, turned, atol=1e-6)
+    assert not Spectrum().is_strand_free
+    # A word and its reverse complement add to one coordinate: their roots stand in one sum.
+    pair = Spectrum("11", 4096, canonical=True).encode(batch_of(["AAATTTT"]))[0]
+    apart = Spectrum("11", 4096).encode(batch_of(["AAATTTT"]))[0]
+    heights = sorted(abs(pair[pair != 0]) / abs(apart[apart != 0]).min())
+    assert np.count_nonzero(pair) == np.count_nonzero(apart) - 1
+    assert heights[-1] / heights[0] == pytest.approx(math.sqrt(2) + math.sqrt(3))
+
+
+def test_canonical_words_need_a_pattern_that_can_be_read_backwards() -> None:
+    with pytest.raises(SettingsError, match="the same read backwards"):
+        Spectrum("1101", canonical=True)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -172,8 +193,9 @@ def test_the_content_hash_tells_encoders_apart() -> None:
         Spectrum("11011011011"),
         Spectrum(dim=1024),
         Spectrum(seed=1),
+        Spectrum(canonical=True),
     ]
-    assert len({encoder.content_hash for encoder in encoders}) == 5
+    assert len({encoder.content_hash for encoder in encoders}) == len(encoders)
     assert Spectrum(threads=3).content_hash == Spectrum().content_hash
     texts = batch_of(random_dna(1, 200))
     assert not np.array_equal(Spectrum().encode(texts), Spectrum(seed=1).encode(texts))

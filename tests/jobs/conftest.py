@@ -15,6 +15,7 @@ from seqsearch.dna.simulation import SimulatedLibrary
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.opened_run import Run
+from seqsearch.settings import BuildSettings
 
 Read = tuple[str, str]  # id, sequence
 
@@ -58,9 +59,10 @@ class Workbench:
         table.write_text("\n".join(["\t".join(["id", *ranks]), *sorted(lines)]) + "\n")
         return fasta, table
 
-    def index(self, *libraries: tuple[Path, Path]) -> Path:
+    def index(self, *libraries: tuple[Path, Path], **settings: Any) -> Path:
         out = self.path("index")
-        build_index([one for one, _ in libraries], out, taxonomy=[two for _, two in libraries])
+        fasta, tables = [one for one, _ in libraries], [two for _, two in libraries]
+        build_index(fasta, out, taxonomy=tables, settings=BuildSettings(**settings))
         return out
 
     def query(self, index: Path, reads: Path, threads: int = 2, **options: Any) -> Run:

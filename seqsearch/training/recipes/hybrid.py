@@ -12,6 +12,7 @@ RECIPE = Recipe(
     "hybrid",
     bag=Shape(("11111111", CODON), canonical=True, dim=256),
     spectrum_pattern=CODON,
+    spectrum_canonical=True,
     spectrum_weight=0.5,
     learning_rate=3e-3,
     steps=6000,

@@ -1,0 +1,79 @@
+"""The order of candidates, and the numbers by which they vote."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from seqsearch.dna.digests import UInt64
+from seqsearch.search.retrieve import order_by_similarity
+from seqsearch.tables import Float32, Int32, Int64
+from seqsearch.threads import resolve_threads, spread
+
+# A cosine of word counts falls where lengths differ, though one sequence lies within the other: for
+# random words by the root of the quotient. Chosen on held-out references (scripts/tune_vote.py).
+LENGTH_EXPONENT = 0.2
+
+
+def correct_for_length(
+    rows: Int64,
+    cosines: Float32,
+    query_lengths: Int64,
+    reference_lengths: Int32,
+    keys: UInt64,
+    threads: int = 0,
+    exponent: float = LENGTH_EXPONENT,
+) -> tuple[Int64, Float32]:
+    """Turn cosines into similarities, and order the candidates by them.
+
+    A similarity is the cosine times (longer / shorter length) to the power of `exponent`, at most
+    1, rounded to 1e-6.
+
+    Parameters
+    ----------
+    rows : (n, c) int64
+        Candidates, best first; -1 filled.
+    cosines : (n, c) float32
+    query_lengths : (n,) int64
+    reference_lengths : (rows of the index,) int32
+    keys : (rows of the index,) uint64
+        Decide between equal similarities, the smaller first.
+    threads : int
+    exponent : float
+
+    Returns
+    -------
+    (n, c) int64, (n, c) float32
+        Candidates and similarities, best first.
+    """
+    ordered, similarities = rows.copy(), np.zeros(rows.shape, np.float64)
+
+    def task(start: int, stop: int) -> None:
+        _correct(
+            rows, cosines, query_lengths, reference_lengths, exponent, similarities, start, stop
+        )
+        order_by_similarity(ordered, similarities, keys, start, stop)
+
+    spread(task, len(rows), resolve_threads(threads))
+    return ordered, similarities.astype(np.float32)
+
+
+@njit(nogil=True, cache=True)
+def _correct(
+    rows: Int64,
+    cosines: Float32,
+    query_lengths: Int64,
+    reference_lengths: Int32,
+    exponent: float,
+    similarities: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    for i in range(start, stop):
+        for c in range(rows.shape[1]):
+            if rows[i, c] < 0:
+                break
+            longer = max(query_lengths[i], np.int64(reference_lengths[rows[i, c]]))
+            shorter = min(query_lengths[i], np.int64(reference_lengths[rows[i, c]]))
+            corrected = np.float64(cosines[i, c]) * (longer / shorter) ** exponent
+            similarities[i, c] = np.round(min(corrected, 1.0) * 1e6) / 1e6

@@ -1,0 +1,85 @@
+"""Similarities corrected for length, and the strand of a query to its references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.strand import reverse_complement
+from seqsearch.search.orient import orient
+from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length
+
+
+def batch_of(texts: list[str]) -> SequenceBatch:
+    return SequenceBatch.from_clean(
+        [str(i) for i in range(len(texts))], [t.encode() for t in texts]
+    )
+
+
+def random_dna(rng: np.random.Generator, length: int) -> str:
+    return "".join(rng.choice(list("ACGT"), length))
+
+
+def test_similarity_is_the_cosine_times_a_power_of_the_lengths_quotient() -> None:
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(50, 3000, 40).astype(np.int32)
+    rows = np.array([rng.permutation(40)[:12] for _ in range(30)])
+    cosines = -np.sort(-rng.random((30, 12)).astype(np.float32), axis=1)
+    rows[:5, 9:], cosines[:5, 9:] = -1, 0
+    queries = rng.integers(50, 3000, 30)
+    keys = rng.permutation(40).astype(np.uint64)
+    found, similarities = correct_for_length(rows, cosines, queries, lengths, keys)
+    for i in range(30):
+        expected = []
+        for row, cosine in zip(rows[i], cosines[i], strict=True):
+            if row >= 0:
+                longer, shorter = max(queries[i], lengths[row]), min(queries[i], lengths[row])
+                value = min(1.0, float(cosine) * (longer / shorter) ** LENGTH_EXPONENT)
+                expected.append((-round(value, 6), keys[row], row))
+        expected.sort()
+        count = len(expected)
+        assert found[i, :count].tolist() == [row for *_, row in expected]
+        np.testing.assert_allclose(similarities[i, :count], [-s for s, *_ in expected], atol=1e-6)
+        assert (found[i, count:] == -1).all()
+        assert (similarities[i, count:] == 0).all()
+
+
+def test_equal_lengths_and_exponent_0_change_nothing() -> None:
+    rows, cosines = np.array([[2, 0, 1]]), np.array([[0.9, 0.5, 0.5]], np.float32)
+    keys = np.array([5, 7, 1], np.uint64)
+    for lengths, exponent in (([80, 80, 80], 0.2), ([20, 90, 400], 0.0)):
+        found, similarities = correct_for_length(
+            rows, cosines, np.array([80]), np.array(lengths, np.int32), keys, exponent=exponent
+        )
+        assert found.tolist() == [[2, 0, 1]]
+        np.testing.assert_array_equal(similarities, cosines)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_strand_of_relatives_is_found_and_of_others_is_not(threads: int) -> None:
+    rng = np.random.default_rng(2)
+    texts = [random_dna(rng, 600) for _ in range(60)]
+    references = batch_of(texts)
+    mutated = [
+        "".join(c if rng.random() > 0.1 else rng.choice(list("ACGTN")) for c in text)
+        for text in texts
+    ]
+    queries = batch_of(mutated)
+    own = np.arange(60)[:, None]
+    places = np.hstack([own, (own + 1) % 60, np.full_like(own, -1)])
+    signs = orient(queries, references, places, threads)
+    turned = orient(reverse_complement(queries), references, places, threads)
+    assert signs[:, 0].tolist() == [1] * 60
+    assert turned[:, 0].tolist() == [-1] * 60
+    assert np.count_nonzero(signs[:, 1]) <= 2  # a difference of three deviations, by chance
+    assert not signs[:, 2].any()
+    np.testing.assert_array_equal(signs, -turned)
+
+
+def test_palindromes_and_unknown_bases_tell_no_strand() -> None:
+    half = random_dna(np.random.default_rng(3), 100)
+    palindrome = half + reverse_complement(batch_of([half])).sequence(0)
+    batch = batch_of([palindrome, "N" * 100, "ACGT"])
+    places = np.array([[0, 1], [0, 1], [0, 2]])
+    assert orient(batch, batch, places, decisive=0).tolist() == [[0, 0]] * 3
