@@ -30,7 +30,7 @@ def main() -> None:
         for fragment in (0, 250):
             for length in LENGTHS if options.lengths else (LENGTH_EXPONENT,):
                 for found in try_kernels(store, kernels, fragment=fragment, length_exponent=length):
-                    exponent, softening = found.kernel
+                    exponent, softening = found.setting
                     asked = f"{fragment or 'whole'}\t{found.hidden}\t{found.rank}\t{length:g}"
                     figures = f"{found.queries}\t{found.right:.1f}\t{found.log_loss:.3f}"
                     print(f"{folder}\t{asked}\t{exponent:g}\t{softening:g}\t{figures}")

@@ -45,9 +45,9 @@ class QuerySettings:
     hits : int
         Nearest references kept in the run folder, a query.
     candidates : int
-        Nearest references that are looked at and vote, a query; at least `hits`.
+        Nearest references that are looked at, a query; at least `hits`.
     align : int
-        Best candidates aligned; 0 ranks by the vectors' similarity only.
+        Best candidates that are aligned, and then vote; 0: all vote, by similarity only.
     strand : str
         One of `STRANDS`.
     taxon : str or None
@@ -60,7 +60,7 @@ class QuerySettings:
 
     hits: int = 10
     candidates: int = 50
-    align: int = 0
+    align: int = 20
     strand: str = "both"
     taxon: str | None = None
     min_confidence: float = 0.8
@@ -78,7 +78,7 @@ class QuerySettings:
             self.candidates,
             f"hits ({self.hits}) or more",
         )
-        _check(self.align == 0, "align", self.align, "0 (alignment is not in this version)")
+        _check(self.align >= 0, "align", self.align, "0 (none) or more")
         _check(self.strand in STRANDS, "strand", self.strand, " or ".join(STRANDS))
         _check(
             0 <= self.min_confidence <= 1,

@@ -18,7 +18,7 @@ from seqsearch.training.split import is_held_genus
 def test_sharp_kernel_answers_as_the_nearest_neighbour(index_folder: Path) -> None:
     store = IndexStore.open(index_folder)
     sharp, flat = (1e4, 1e-6), (0.0, 1.0)
-    outcomes = {(o.hidden, o.kernel): o for o in try_kernels(store, [sharp, flat], sample=150)}
+    outcomes = {(o.hidden, o.setting): o for o in try_kernels(store, [sharp, flat], sample=150)}
     assert {hidden for hidden, _ in outcomes} == {"itself", "species", "genus"}
     vectors = store.segments[0].vectors.astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -56,3 +56,18 @@ def test_reliability_counts_named_queries_by_bin() -> None:
     assert (bins[0.8, 0.95].queries, bins[0.8, 0.95].right) == (1, 0)
     assert (bins[0.95, 1.0].queries, bins[0.95, 1.0].right) == (1, 0)
     assert bins[0.5, 0.8].queries == 0
+
+
+def test_scores_are_tried_on_aligned_candidates(index_folder: Path) -> None:
+    store = IndexStore.open(index_folder)
+    scores = {
+        "identity": lambda aligned, _: aligned.identity,
+        "backwards": lambda aligned, _: 1 - aligned.identity,
+    }
+    outcomes = {
+        (o.hidden, o.setting): o for o in holdout.try_scores(store, scores, count=10, sample=100)
+    }
+    assert len(outcomes) == 6
+    for hidden in ("itself", "species"):
+        assert outcomes[hidden, "identity"].right > outcomes[hidden, "backwards"].right
+        assert outcomes[hidden, "identity"].queries == outcomes[hidden, "backwards"].queries > 0

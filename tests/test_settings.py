@@ -13,7 +13,7 @@ from seqsearch.jobs.opened import open_index
 QUERY_SETTINGS = {
     ("--hits", "0"): "hits is 0: expected 1 or more",
     ("--candidates", "5"): "candidates is 5: expected hits (10) or more",
-    ("--align", "3"): "align is 3: expected 0 (alignment is not in this version)",
+    ("--align", "-1"): "align is -1: expected 0 (none) or more",
     ("--strand", "sideways"): "strand is 'sideways': expected both or plus or minus",
     ("--min-confidence", "1.5"): "min-confidence is 1.5: expected a number in [0, 1]",
     ("--min-confidence", "nan"): "min-confidence is nan: expected a number in [0, 1]",

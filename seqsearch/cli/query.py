@@ -34,8 +34,8 @@ def query(
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder.", show_default=False)],
     min_confidence: MinConfidence = 0.8,
     hits: Annotated[int, typer.Option("--hits", help="Hits kept a query.")] = 10,
-    candidates: Annotated[int, typer.Option("--candidates", help="Nearest that vote.")] = 50,
-    align: Annotated[int, typer.Option("--align", help="Best aligned; only 0 so far.")] = 0,
+    candidates: Annotated[int, typer.Option("--candidates", help="Nearest looked at.")] = 50,
+    align: Annotated[int, typer.Option("--align", help="Best aligned, 0 for none.")] = 20,
     strand: Annotated[str, typer.Option("--strand", help="both, plus or minus.")] = "both",
     taxon: Annotated[
         str | None, typer.Option("--taxon", help="Search only below this name.", show_default=False)

@@ -5,27 +5,32 @@ Settings are chosen here, never on the bench's queries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.index.store import IndexStore
-from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length
+from seqsearch.search.align import Alignments
+from seqsearch.search.candidates import Candidates, align_candidates
+from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length, order_by
 from seqsearch.search.retrieve import Retriever
-from seqsearch.search.vote import vote
+from seqsearch.search.vote import EXPONENT, SOFTENING, vote
 from seqsearch.tables import Bool, Float32, Int32, Int64
 from seqsearch.training.augmentation import Augmentation, augment
 from seqsearch.training.split import is_held_genus
 
+Score = Callable[[Alignments, Float32], Float32]
 DEPTH = 1000  # candidates looked at before kin are hidden
 CANDIDATES = 50  # that vote afterwards
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Answers of one way of hiding under one kernel.
+    """Answers of one way of hiding under one setting.
 
     Attributes
     ----------
@@ -33,7 +38,8 @@ class Outcome:
         "itself", or the rank whose members were hidden.
     rank : str
         The rank that is asked: the lowest that stays known.
-    kernel : (float, float)
+    setting : (float, float) or str
+        Kernel of the vote, or name of a score.
     queries : int
     right : float
         Percent of the queries.
@@ -43,22 +49,45 @@ class Outcome:
 
     hidden: str
     rank: str
-    kernel: tuple[float, float]
+    setting: tuple[float, float] | str
     queries: int
     right: float
     log_loss: float
 
 
-def try_kernels(
+@dataclass(frozen=True)
+class Asked:
+    """References asked for with their kin hidden.
+
+    Attributes
+    ----------
+    hidden, rank : str
+        As of `Outcome`.
+    batch : SequenceBatch
+        n queries.
+    rows, similarities : (n, c) int64, float32
+        Candidates that are left, best first; -1 filled.
+    truth : (n,) int32
+        The right taxon at the rank.
+    """
+
+    hidden: str
+    rank: str
+    batch: SequenceBatch
+    rows: Int64
+    similarities: Float32
+    truth: Int32
+
+
+def ask(
     store: IndexStore,
-    kernels: Sequence[tuple[float, float]],
     *,
     fragment: int = 0,
     length_exponent: float = LENGTH_EXPONENT,
     sample: int = 2000,
     seed: int = 0,
-) -> Iterator[Outcome]:
-    """Yield outcomes for a sample of the references, for every way of hiding and kernel.
+) -> Iterator[Asked]:
+    """Yield a sample of the references as queries, for every way of hiding.
 
     Only references of the genera that shipped encoders never learned from are asked for: those
     learned from look nearer to their kin than new ones do.
@@ -66,8 +95,6 @@ def try_kernels(
     Parameters
     ----------
     store : IndexStore
-    kernels : sequence of (float, float)
-        Exponent and softening.
     fragment : int
         Bases that the queries are cut to; 0: whole.
     length_exponent : float
@@ -79,23 +106,77 @@ def try_kernels(
     lone = store.live_rows[np.diff(votes.start)[store.live_rows] == 1]
     lone = lone[_is_held(store, lone)]
     rows = np.sort(rng.choice(lone, min(sample, len(lone)), replace=False))
-    found, similarities = _candidates(store, rows, fragment, length_exponent)
+    batch = store.sequences(rows)
+    if fragment:
+        batch = augment(batch, Augmentation(1.0, fragment, 0.0, 0.0, fragment), seed=0)
+    found, similarities = _candidates(store, batch, length_exponent)
     ranks = list(taxonomy.ranks)
+    taxon = votes.taxon[votes.start[rows]]
     for hidden, rank in (("itself", "species"), ("species", "genus"), ("genus", "family")):
         if rank not in ranks or (hidden != "itself" and hidden not in ranks):
             continue
-        asked = ranks.index(rank)
-        taxon = votes.taxon[votes.start[rows]]
-        near, near_similarities = _without_kin(
-            store, rows, found, similarities, None if hidden == "itself" else ranks.index(hidden)
+        at = None if hidden == "itself" else ranks.index(hidden)
+        near, near_similarities = _without_kin(store, rows, found, similarities, at)
+        truth = taxonomy.lineage[taxon, ranks.index(rank)]
+        known = np.flatnonzero(_has_kin(store, near, truth, ranks.index(rank)))
+        yield Asked(
+            hidden, rank, batch.take(known), near[known], near_similarities[known], truth[known]
         )
-        known = np.flatnonzero(_has_kin(store, near, taxonomy.lineage[taxon, asked], asked))
+
+
+def try_kernels(
+    store: IndexStore, kernels: Sequence[tuple[float, float]], **how: Any
+) -> Iterator[Outcome]:
+    """Yield the outcome of every kernel (exponent, softening); `how` as of `ask`."""
+    for asked in ask(store, **how):
         for kernel in kernels:
-            ballots = vote(taxonomy, votes, near[known], near_similarities[known], kernel=kernel)
-            is_right = ballots.taxon[:, asked] == taxonomy.lineage[taxon[known], asked]
-            share = np.clip(ballots.share[:, asked].astype(np.float64), 1e-3, 1 - 1e-3)
-            loss = -np.where(is_right, np.log(share), np.log(1 - share)).mean()
-            yield Outcome(hidden, rank, kernel, len(known), 100 * is_right.mean(), float(loss))
+            yield _outcome(store, asked, asked.rows, asked.similarities, kernel, kernel)
+
+
+def try_scores(
+    store: IndexStore, scores: Mapping[str, Score], count: int = 20, **how: Any
+) -> Iterator[Outcome]:
+    """Yield the outcome of every score by which the best `count` candidates vote.
+
+    `how` as of `ask`. A score is made of alignments and similarities, both (n, count).
+    """
+    kernel = (EXPONENT, SOFTENING)
+    for asked in ask(store, **how):
+        found = Candidates(
+            asked.rows, asked.similarities, np.zeros(asked.rows.shape, np.int8), asked.similarities
+        )
+        placed = align_candidates(found, asked.batch, store, count, "both", 0)
+        if placed.alignments is None:
+            raise AssertionError("candidates were not aligned")
+        rows, similarities = placed.rows[:, :count], placed.similarities[:, :count]
+        for name, score in scores.items():
+            values = np.nan_to_num(score(placed.alignments, similarities), nan=0.0)
+            order = order_by(values, rows, store.order_keys)
+            yield _outcome(
+                store,
+                asked,
+                np.take_along_axis(rows, order, axis=1),
+                np.take_along_axis(values, order, axis=1).astype(np.float32),
+                kernel,
+                name,
+            )
+
+
+def _outcome(
+    store: IndexStore,
+    asked: Asked,
+    rows: Int64,
+    values: Float32,
+    kernel: tuple[float, float],
+    setting: tuple[float, float] | str,
+) -> Outcome:
+    at = list(store.taxonomy.ranks).index(asked.rank)
+    ballots = vote(store.taxonomy, store.votes, rows, values, kernel=kernel)
+    is_right = ballots.taxon[:, at] == asked.truth
+    share = np.clip(ballots.share[:, at].astype(np.float64), 1e-3, 1 - 1e-3)
+    loss = -np.where(is_right, np.log(share), np.log(1 - share)).mean()
+    right = 100 * float(is_right.mean())
+    return Outcome(asked.hidden, asked.rank, setting, len(is_right), right, float(loss))
 
 
 def _is_held(store: IndexStore, rows: Int64) -> Bool:
@@ -108,11 +189,8 @@ def _is_held(store: IndexStore, rows: Int64) -> Bool:
 
 
 def _candidates(
-    store: IndexStore, rows: Int64, fragment: int, length_exponent: float
+    store: IndexStore, batch: SequenceBatch, length_exponent: float
 ) -> tuple[Int64, Float32]:
-    batch = store.sequences(rows)
-    if fragment:
-        batch = augment(batch, Augmentation(1.0, fragment, 0.0, 0.0, fragment), seed=0)
     vectors = load_encoder(store.encoder_folder).encode(batch)
     found, cosines = Retriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
     return correct_for_length(

@@ -22,7 +22,13 @@ from seqsearch.index.store import IndexStore
 from seqsearch.libraries.records import defect_problems, first_problem, problems_where
 from seqsearch.runs.results import EITHER, MINUS, PLUS, Calls, Hits
 from seqsearch.search.calls import calls_of
-from seqsearch.search.candidates import Candidates, find_candidates
+from seqsearch.search.candidates import (
+    Candidates,
+    align_candidates,
+    find_candidates,
+    hits_of,
+    with_strands,
+)
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings
@@ -74,6 +80,14 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A batch of queries with the nearest references."""
+
+    prepared: Prepared
+    candidates: Candidates
+
+
+@dataclass(frozen=True)
 class Searched:
     """A batch of queries with what was found."""
 
@@ -93,30 +107,36 @@ def search_all(
 ) -> Iterator[Searched]:
     """Search batches of reads, given with the number of their first query.
 
-    Reading, encoding and searching run in threads of their own, two batches ahead at most.
+    Reading, encoding and searching run in threads of their own, two batches ahead at most;
+    aligning, voting and what the caller does run in the caller's.
     """
     timed_reads = prefetch(_timed(reads, clock, "read"))
     prepared = prefetch(
         _timed((prepare(first, r, encoder, settings) for first, r in timed_reads), clock, "encode")
     )
-    for batch in prepared:
-        with clock.timed("search"):
-            found = find_candidates(
-                batch.batch,
-                batch.vectors,
-                retriever,
-                store,
-                settings.candidates,
-                settings.strand,
-            )
+    nearest = (
+        Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
+        for p in prepared
+    )
+    for found in prefetch(_timed(nearest, clock, "search")):
+        batch = found.prepared
+        with clock.timed("align"):
+            candidates = _placed(found, store, settings)
         with clock.timed("vote"):
-            ballots = vote(
-                store.taxonomy, store.votes, found.rows, found.similarities, settings.threads
-            )
+            voters = candidates.rows[:, : candidates.scores.shape[1]]
+            ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
             numbers = batch.queries["query"].to_numpy()[batch.usable]
             calls = calls_of(ballots, store.taxonomy, numbers)
-        hits = _hits(numbers, found, settings.hits)
+        hits = hits_of(candidates, numbers, settings.hits)
         yield Searched(batch.queries, hits, calls, batch.fraction)
+
+
+def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Candidates:
+    """Align the candidates, or only tell their strand."""
+    batch, strand, threads = found.prepared.batch, settings.strand, settings.threads
+    if not settings.align:
+        return with_strands(found.candidates, batch, store, strand, threads)
+    return align_candidates(found.candidates, batch, store, settings.align, strand, threads)
 
 
 def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
@@ -178,19 +198,3 @@ def sample_name(path: str) -> str:
     while name.lower().endswith(_SUFFIXES):
         name = name[: name.rindex(".")]
     return name
-
-
-def _hits(numbers: Int64, found: Candidates, count: int) -> Hits:
-    rows = found.rows[:, :count]
-    at, hit = np.nonzero(rows >= 0)
-    unknown = np.full(len(at), np.nan, np.float32)
-    return Hits(
-        query=numbers[at],
-        hit=hit.astype(np.int32),
-        reference=rows[at, hit],
-        similarity=found.similarities[at, hit],
-        identity=unknown,
-        query_coverage=unknown,
-        reference_coverage=unknown,
-        strand=found.strands[at],
-    )

@@ -11,6 +11,12 @@ import pyarrow as pa
 from seqsearch.tables import Float32, Int32, Int64
 
 Int8 = np.ndarray[Any, np.dtype[np.int8]]
+# Columns that are mismatches or gaps, and in how many runs the gaps stand; where the alignment lies
+# on query and reference as they were given, counted from 0, ends excluded.
+ALIGNED = (
+    *("mismatches", "gaps", "gap_opens"),
+    *("query_start", "query_end", "reference_start", "reference_end"),
+)
 PLUS, MINUS, EITHER = 1, -1, 0  # strands; of the last, nothing is known
 
 ALTERNATIVE = pa.struct([("name", pa.string()), ("share", pa.float32())])
@@ -33,7 +39,9 @@ class Hits:
     identity, query_coverage, reference_coverage : (m,) float32
         Fractions; NaN where nothing was aligned.
     strand : (m,) int8
-        1 where the query was searched as it is, -1 where its reverse complement was.
+        1 where the query lies as it is, -1 where its reverse complement does.
+    alignment : (m, len(ALIGNED)) int32
+        What `ALIGNED` names; -1 where nothing was aligned.
     """
 
     query: Int64
@@ -44,6 +52,7 @@ class Hits:
     query_coverage: Float32
     reference_coverage: Float32
     strand: Int8
+    alignment: Int32
 
     def table(self) -> pa.Table:
         """Return the columns as an Arrow table; NaN becomes null, the strand "+" or "-"."""
@@ -58,6 +67,7 @@ class Hits:
                 "query_coverage": _without_nan(self.query_coverage),
                 "reference_coverage": _without_nan(self.reference_coverage),
                 "strand": signs,
+                **{name: _without_minus(self.alignment[:, i]) for i, name in enumerate(ALIGNED)},
             }
         )
 
@@ -107,3 +117,7 @@ class Calls:
 
 def _without_nan(values: Float32) -> pa.Array:
     return pa.array(values, mask=np.isnan(values))
+
+
+def _without_minus(values: Int32) -> pa.Array:
+    return pa.array(values, mask=values < 0)

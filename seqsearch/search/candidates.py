@@ -1,19 +1,22 @@
-"""The candidates of a batch of queries: found on the right strand, in their final order."""
+"""The candidates of a batch of queries: found, aligned, in their final order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.strand import reverse_complement
 from seqsearch.index.store import IndexStore
-from seqsearch.runs.results import EITHER, MINUS, PLUS, Int8
+from seqsearch.runs.results import EITHER, MINUS, PLUS, Hits, Int8
+from seqsearch.search import overlap
+from seqsearch.search.align import Alignments, align
 from seqsearch.search.orient import orient
-from seqsearch.search.rank import correct_for_length
+from seqsearch.search.rank import correct_for_length, order_by, score
 from seqsearch.search.retrieve import Retriever
-from seqsearch.tables import Float32, Int64
+from seqsearch.tables import Bool, Float32, Int64
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,19 @@ class Candidates:
     rows : (n, c) int64
         Rows of the index; -1 where there are fewer.
     similarities : (n, c) float32
-    strands : (n,) int8
-        `PLUS` or `MINUS`.
+    strands : (n, c) int8
+        `PLUS` or `MINUS`; `EITHER` where it was not asked yet.
+    scores : (n, v) float32
+        By which the first v were ordered, and by which they vote.
+    alignments : Alignments or None
+        Of the first v.
     """
 
     rows: Int64
     similarities: Float32
     strands: Int8
+    scores: Float32
+    alignments: Alignments | None = None
 
 
 def find_candidates(
@@ -40,7 +49,6 @@ def find_candidates(
     retriever: Retriever,
     store: IndexStore,
     count: int,
-    strand: str,
 ) -> Candidates:
     """Search for the nearest references.
 
@@ -54,41 +62,144 @@ def find_candidates(
     store : IndexStore
     count : int
         c.
-    strand : str
-        "both", "plus" or "minus": what the user says of the reads.
     """
-    found = {sign: _nearest(batch, v, retriever, store, count) for sign, v in vectors.items()}
-    if EITHER in found:
-        rows, similarities = found[EITHER]
-        return Candidates(rows, similarities, _strands(batch, rows, store, strand, retriever))
+    found = {}
+    for sign, one in vectors.items():
+        rows, cosines = retriever.search(one, count)
+        found[sign] = correct_for_length(
+            rows, cosines, batch.lengths, store.lengths, store.order_keys, retriever.threads
+        )
     sign, (rows, similarities) = next(iter(found.items()))
-    strands = np.full(len(rows), sign, np.int8)
+    strands = np.full(rows.shape, sign, np.int8)
     if len(found) == 2 and len(rows):  # the strand with the more similar best one; a tie is plus
         other_rows, other_similarities = found[MINUS]
         turned = other_similarities[:, 0] > similarities[:, 0]
         rows[turned], similarities[turned] = other_rows[turned], other_similarities[turned]
         strands[turned] = MINUS
-    return Candidates(rows, similarities, strands)
+    return Candidates(rows, similarities, strands, similarities)
 
 
-def _nearest(
-    batch: SequenceBatch, vectors: Float32, retriever: Retriever, store: IndexStore, count: int
-) -> tuple[Int64, Float32]:
-    rows, cosines = retriever.search(vectors, count)
-    return correct_for_length(
-        rows, cosines, batch.lengths, store.lengths, store.order_keys, retriever.threads
+def with_strands(
+    found: Candidates, batch: SequenceBatch, store: IndexStore, strand: str, threads: int
+) -> Candidates:
+    """Tell the strand of candidates that are not aligned, where the vectors did not.
+
+    That of a query's best candidate stands for all; plus where words do not tell.
+    """
+    if not (found.strands == EITHER).any():
+        return found
+    if strand != "both":
+        return replace(found, strands=np.full_like(found.strands, _SIGNS[strand]))
+    references, places = _references(store, found.rows[:, :1])
+    signs = orient(batch, references, places, threads, decisive=0)
+    signs[signs == EITHER] = PLUS
+    return replace(found, strands=np.repeat(signs, found.rows.shape[1], axis=1))
+
+
+def align_candidates(
+    found: Candidates,
+    batch: SequenceBatch,
+    store: IndexStore,
+    count: int,
+    strand: str,
+    threads: int,
+) -> Candidates:
+    """Align the best candidates and order them anew; the others stay behind them.
+
+    Parameters
+    ----------
+    found : Candidates
+    batch : SequenceBatch
+        The queries, as given.
+    store : IndexStore
+    count : int
+        How many are aligned.
+    strand : str
+        "both", "plus" or "minus": what the user says of the reads.
+    threads : int
+    """
+    rows, similarities = found.rows[:, :count], found.similarities[:, :count]
+    references, places = _references(store, rows)
+    signs = found.strands[:, :count]
+    if strand != "both":
+        signs = np.full_like(signs, _SIGNS[strand])
+    elif (signs == EITHER).any():
+        signs = orient(batch, references, places, threads)
+    plus = align(batch, references, np.where(signs != MINUS, places, -1), threads)
+    turned = np.where(signs != PLUS, places, -1)
+    minus = align(reverse_complement(batch), references, turned, threads)
+    is_minus = minus.is_aligned & (~plus.is_aligned | _is_better(minus, plus))
+    lengths = np.append(references.lengths, 0)[places]
+    both = Alignments(
+        np.where(is_minus[:, :, None], minus.found, plus.found), plus.query_lengths, lengths
+    )
+    scores = score(both.compressed_identity, similarities)
+    order = order_by(scores, rows, store.order_keys)
+
+    def reordered(values: np.ndarray, behind: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.take_along_axis(values, order, axis=1), behind], axis=1)
+
+    chosen = np.where(is_minus, MINUS, PLUS).astype(np.int8)
+    rest = np.where(found.strands[:, count:] == EITHER, PLUS, found.strands[:, count:])
+    return Candidates(
+        rows=reordered(rows, found.rows[:, count:]),
+        similarities=reordered(similarities, found.similarities[:, count:]),
+        strands=reordered(chosen, rest),
+        scores=np.take_along_axis(scores, order, axis=1),
+        alignments=both[np.arange(len(order))[:, None], order],
     )
 
 
-def _strands(
-    batch: SequenceBatch, rows: Int64, store: IndexStore, strand: str, retriever: Retriever
-) -> Int8:
-    """Tell on which strand each query lies to its best candidate; plus where words do not tell."""
-    if strand != "both":
-        return np.full(len(batch), PLUS if strand == "plus" else MINUS, np.int8)
-    best = rows[:, :1]
-    distinct = np.unique(best[best >= 0])
-    places = np.where(best >= 0, np.searchsorted(distinct, best), -1)
-    references = store.sequences(distinct)
-    signs = orient(batch, references, places, retriever.threads, decisive=0)[:, 0]
-    return np.where(signs == EITHER, PLUS, signs).astype(np.int8)
+def hits_of(found: Candidates, queries: Int64, count: int) -> Hits:
+    """Return the best candidates as rows.
+
+    Parameters
+    ----------
+    found : Candidates
+    queries : (n,) int64
+        Number of each query in the run.
+    count : int
+        Hits kept a query.
+    """
+    rows = found.rows[:, :count]
+    at, hit = np.nonzero(rows >= 0)
+    strands, aligned = found.strands[at, hit], _aligned(found, at, hit)
+    return Hits(
+        query=queries[at],
+        hit=hit.astype(np.int32),
+        reference=rows[at, hit],
+        similarity=found.similarities[at, hit],
+        identity=aligned.identity,
+        query_coverage=aligned.query_coverage,
+        reference_coverage=aligned.reference_coverage,
+        strand=strands,
+        alignment=aligned.aligned(strands == MINUS),
+    )
+
+
+def _aligned(found: Candidates, at: Int64, hit: Int64) -> Alignments:
+    """Return the alignments of chosen pairs; of those that were not aligned, empty ones."""
+    nothing = np.zeros(len(at), np.int64)
+    fields = np.full((len(at), overlap.FIELDS), -1, np.int32)
+    if found.alignments is None:
+        return Alignments(fields, nothing, nothing)
+    width = found.scores.shape[1]
+    chosen = found.alignments[at, np.minimum(hit, width - 1)]
+    chosen.found[hit >= width] = -1
+    return chosen
+
+
+def _is_better(one: Alignments, other: Alignments) -> Bool:
+    """(n, c) bool: fewer edits, and where they are as many a higher identity."""
+    is_nearer = one.compressed_identity > other.compressed_identity
+    return (one.edits < other.edits) | ((one.edits == other.edits) & is_nearer)
+
+
+_SIGNS = {"plus": PLUS, "minus": MINUS}
+
+
+def _references(store: IndexStore, rows: Int64) -> tuple[SequenceBatch, Int64]:
+    """Return the sequences of rows, each once, and where in them each row stands (-1: none)."""
+    distinct = np.unique(rows[rows >= 0])
+    places = np.where(rows >= 0, np.searchsorted(distinct, rows), -1)
+    return store.sequences(distinct), places

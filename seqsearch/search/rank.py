@@ -13,6 +13,10 @@ from seqsearch.threads import resolve_threads, spread
 # A cosine of word counts falls where lengths differ, though one sequence lies within the other: for
 # random words by the root of the quotient. Chosen on held-out references (scripts/tune_vote.py).
 LENGTH_EXPONENT = 0.2
+MOST_LONGER = 8  # quotients above count as this: what is far longer shares words by chance
+# They keep the distances of `score` from 0, where each would hide the other. Chosen on held-out
+# references, as its form is (scripts/tune_rank.py).
+LEAST_ALIGNED, LEAST_DISSIMILAR = 0.01, 0.03
 
 
 def correct_for_length(
@@ -27,7 +31,7 @@ def correct_for_length(
     """Turn cosines into similarities, and order the candidates by them.
 
     A similarity is the cosine times (longer / shorter length) to the power of `exponent`, at most
-    1, rounded to 1e-6.
+    1, rounded to 1e-6; the quotient counts up to `MOST_LONGER`.
 
     Parameters
     ----------
@@ -75,5 +79,30 @@ def _correct(
                 break
             longer = max(query_lengths[i], np.int64(reference_lengths[rows[i, c]]))
             shorter = min(query_lengths[i], np.int64(reference_lengths[rows[i, c]]))
-            corrected = np.float64(cosines[i, c]) * (longer / shorter) ** exponent
+            quotient = min(longer / shorter, MOST_LONGER)
+            corrected = np.float64(cosines[i, c]) * quotient**exponent
             similarities[i, c] = np.round(min(corrected, 1.0) * 1e6) / 1e6
+
+
+def score(identity: Float32, similarities: Float32) -> Float32:
+    """Return 1 less the geometric mean of two distances, rounded to 1e-6.
+
+    The distances are 1 - identity + `LEAST_ALIGNED` and 1 - similarity + `LEAST_DISSIMILAR`: the
+    identity tells near relatives apart, the similarity far ones, and a product weighs each where it
+    is small. Where the identity is NaN the similarity stands for it: what could not be aligned is
+    no worse for it.
+
+    Parameters
+    ----------
+    identity : (...) float32
+        With every run of gaps as one column, in [0, 1]: one long insertion is one event.
+    similarities : (...) float32
+    """
+    near = np.where(np.isnan(identity), similarities, identity).astype(np.float64)
+    apart = (1 - near + LEAST_ALIGNED) * (1 - similarities + LEAST_DISSIMILAR)
+    return np.round(1 - np.sqrt(apart), 6).astype(np.float32)
+
+
+def order_by(scores: Float32, rows: Int64, keys: UInt64) -> Int64:
+    """Return (n, c) int64: positions of each query's candidates, best first, -1 rows last."""
+    return np.lexsort((keys[rows], -scores, rows < 0), axis=1)

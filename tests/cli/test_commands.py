@@ -305,7 +305,7 @@ def test_query_prints_json_or_nothing(
     ("options", "expected"),
     [
         ("--min-confidence 0", ["Apis mellifera", "Bombus terrestris"]),
-        ("--strand plus --candidates 10", ["Apis mellifera", None]),
+        ("--strand plus --candidates 10 --align 0", ["Apis mellifera", None]),
         ("--taxon Bombus --min-confidence 0", ["Bombus terrestris", "Bombus terrestris"]),
         ("--hits 1 --candidates 1", ["Apis mellifera", "Bombus terrestris"]),
     ],

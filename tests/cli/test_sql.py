@@ -97,8 +97,8 @@ def test_unassigned(five_reads: Path, command: Any) -> None:
 def test_best_hits(five_reads: Path, command: Any) -> None:
     found = rows(command("sql", five_reads, "--name", "best-hits", "--json"))
     assert found[:2] == [
-        ("run", "q1;size=5", "a", 1.0, None, "+", "Apidae;Apis;Apis mellifera"),
-        ("run", "q2", "c", 1.0, None, "-", "Apidae;Bombus;Bombus terrestris"),
+        ("run", "q1;size=5", "a", 1.0, 1.0, "+", "Apidae;Apis;Apis mellifera"),
+        ("run", "q2", "c", 1.0, 1.0, "-", "Apidae;Bombus;Bombus terrestris"),
     ]
     assert found[2][1] == "q3;size=2"
     assert found[2][2] in ("a", "b")

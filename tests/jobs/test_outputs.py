@@ -76,7 +76,7 @@ def test_a_rank_with_one_taxon_names_nothing(tmp_path: Path) -> None:
     )
     build_index(tmp_path / "ref.fasta", tmp_path / "index", settings=SPECTRUM)
     with open_index(tmp_path / "index") as index:
-        sure, tied = index.classify([APIS, APIS[:12] + BOMBUS[12:]]).to_pylist()
+        sure, tied = index.classify([APIS, APIS[:12] + BOMBUS[12:]], align=0).to_pylist()
     assert (sure["verdict"], sure["kingdom"], sure["genus"]) == ("identified", "Animalia", "Apis")
     assert (tied["verdict"], tied["rank"], tied["kingdom"]) == ("ambiguous", None, None)
 

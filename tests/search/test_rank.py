@@ -8,7 +8,7 @@ import pytest
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.search.orient import orient
-from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length
+from seqsearch.search.rank import LENGTH_EXPONENT, MOST_LONGER, correct_for_length
 
 
 def batch_of(texts: list[str]) -> SequenceBatch:
@@ -35,7 +35,8 @@ def test_similarity_is_the_cosine_times_a_power_of_the_lengths_quotient() -> Non
         for row, cosine in zip(rows[i], cosines[i], strict=True):
             if row >= 0:
                 longer, shorter = max(queries[i], lengths[row]), min(queries[i], lengths[row])
-                value = min(1.0, float(cosine) * (longer / shorter) ** LENGTH_EXPONENT)
+                factor = min(longer / shorter, MOST_LONGER) ** LENGTH_EXPONENT
+                value = min(1.0, float(cosine) * factor)
                 expected.append((-round(value, 6), keys[row], row))
         expected.sort()
         count = len(expected)
