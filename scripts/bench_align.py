@@ -17,7 +17,7 @@ from seqsearch.dna.reading import read_sequences
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.search.align import align
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import open_retriever
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     batch = batch.take(np.unique(digests(batch)[:, 0], return_index=True)[1])
     encoder = load_encoder(store.encoder_folder, options.threads)
     batch = batch.take(np.flatnonzero(encoder.encodable(batch)))
-    rows, _ = Retriever(store, options.threads).search(encoder.encode(batch), options.align)
+    rows, _ = open_retriever(store, options.threads).search(encoder.encode(batch), options.align)
     distinct = np.unique(rows)
     references, places = store.sequences(distinct), np.searchsorted(distinct, rows)
     align(batch.slice(0, 8), references, places[:8], 1)  # compiled, or read from the cache

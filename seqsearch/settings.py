@@ -10,6 +10,7 @@ from seqsearch.errors import SettingsError
 VERSION = "0.1.0"  # pyproject.toml says the same
 DEFAULT_ENCODER = "markers-1"
 STRANDS = ("both", "plus", "minus")
+SEARCHES = ("auto", "exact")
 DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
 
 
@@ -25,13 +26,17 @@ class BuildSettings:
         One of `DEVICES`.
     threads : int
         Worker threads; 0 means every core this process may use.
+    search : str
+        One of `SEARCHES`: exact, or what measures faster at hardly less recall.
     """
 
     encoder: str = DEFAULT_ENCODER
+    search: str = "auto"
     device: str = "auto"
     threads: int = 0
 
     def __post_init__(self) -> None:
+        _check(self.search in SEARCHES, "search", self.search, " or ".join(SEARCHES))
         _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
 

@@ -30,6 +30,9 @@ def build(
         str, typer.Option("--encoder", help="Name of an encoder, or its folder.")
     ] = DEFAULT_ENCODER,
     marker: Annotated[str, typer.Option("--marker", help="What the library is of, say COI.")] = "",
+    search: Annotated[
+        str, typer.Option("--search", help="auto, or exact whatever the size.")
+    ] = "auto",
     device: Device = "auto",
     threads: Threads = 0,
     overwrite: Overwrite = False,
@@ -51,7 +54,7 @@ def build(
             format=format,
             marker=marker,
             overwrite=overwrite,
-            settings=BuildSettings(encoder=encoder, device=device, threads=threads),
+            settings=BuildSettings(encoder=encoder, search=search, device=device, threads=threads),
             progress=report,
         )
     _say_change(change, quiet, json)

@@ -45,6 +45,8 @@ class Encoder(Protocol):
         Bases it can take in at once; None for any.
     device : str
         Where it runs.
+    leading : int
+        How many of the first dimensions find relatives by themselves; `dim` where no fewer do.
     is_strand_free : bool
         A sequence and its reverse complement have the same vector (but for rounding).
     content_hash : str
@@ -69,6 +71,11 @@ class Encoder(Protocol):
     @property
     def device(self) -> str:
         """Where it runs."""
+        ...
+
+    @property
+    def leading(self) -> int:
+        """First dimensions that find relatives by themselves."""
         ...
 
     @property

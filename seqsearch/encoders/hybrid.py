@@ -77,6 +77,11 @@ class Hybrid:
         return self.parts[0].device
 
     @property
+    def leading(self) -> int:
+        """First dimensions that find relatives by themselves."""
+        return self.parts[0].leading
+
+    @property
     def is_strand_free(self) -> bool:
         """Whether both strands of a sequence have the same vector."""
         return all(part.is_strand_free for part in self.parts)

@@ -137,6 +137,11 @@ class KmerBag:
         return self.shape.dim
 
     @property
+    def leading(self) -> int:
+        """First dimensions that find relatives by themselves."""
+        return self.dim
+
+    @property
     def is_strand_free(self) -> bool:
         """Whether both strands of a sequence have the same vector."""
         return self.shape.canonical

@@ -88,6 +88,11 @@ class Spectrum:
         return f"spectrum-{'canonical-' * self.canonical}k{weight}{gaps}-d{self.dim}"
 
     @property
+    def leading(self) -> int:
+        """First dimensions that find relatives by themselves."""
+        return self.dim
+
+    @property
     def is_strand_free(self) -> bool:
         """Whether both strands of a sequence have the same vector."""
         return self.canonical

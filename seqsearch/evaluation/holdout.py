@@ -17,7 +17,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.search.align import Alignments
 from seqsearch.search.candidates import Candidates, align_candidates
 from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length, order_by
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import ExactRetriever
 from seqsearch.search.vote import EXPONENT, SOFTENING, vote
 from seqsearch.tables import Bool, Float32, Int32, Int64
 from seqsearch.training.augmentation import Augmentation, augment
@@ -192,7 +192,7 @@ def _candidates(
     store: IndexStore, batch: SequenceBatch, length_exponent: float
 ) -> tuple[Int64, Float32]:
     vectors = load_encoder(store.encoder_folder).encode(batch)
-    found, cosines = Retriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
+    found, cosines = ExactRetriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
     return correct_for_length(
         found, cosines, batch.lengths, store.lengths, store.order_keys, exponent=length_exponent
     )

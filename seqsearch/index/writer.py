@@ -37,6 +37,7 @@ _OWN = (
     r"encoder(-\d{4,})?(/[\w.-]+\.(json|safetensors|md|txt))?",
     r"catalog-\d{4,}\.duckdb(\.wal)?",
     r"removed-\d{4,}\.npy",
+    r"ann-\d{4,}\.faiss",
 )
 
 
@@ -94,6 +95,11 @@ class IndexWriter:
         if kind is not None:
             self._clear_leftovers()
 
+    @property
+    def segments(self) -> list[Segment]:
+        """All segments of the next state."""
+        return [*(self.store.segments if self.store else []), *self._new]
+
     def add_segment(
         self,
         rows: SequenceBatch,
@@ -119,6 +125,7 @@ class IndexWriter:
         marker: str,
         encoder: dict[str, Any],
         sources: tuple[dict[str, Any], ...],
+        ann: dict[str, Any],
         package_version: str,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
@@ -131,14 +138,17 @@ class IndexWriter:
             Those that no live record has a name at are left out.
         encoder : dict
             With `folder`, the encoder's own folder inside the index.
+        ann : dict
+            With `file`, if it has one.
         """
-        everything = [*(self.store.segments if self.store else []), *self._new]
+        everything = self.segments
         removed_file = self._write_removed(removed)
         catalog = f"catalog-{self.number:04d}.duckdb"
         labels = live_labels(everything, removed)
         ranks = tuple(rank for rank in ranks if labels[rank].null_count < len(labels))
         summary = self._write_catalog(catalog, everything, labels, ranks, sources)
         names = [catalog, *([removed_file] if removed_file else [])]
+        names += [ann["file"]] if "file" in ann else []
         names += [
             f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
         ]
@@ -164,7 +174,7 @@ class IndexWriter:
             counts={**summary.counts, "removed": len(removed)},
             sources=sources,
             views=(segments.VIEW,),
-            ann={"type": "exact"},
+            ann=ann,
             calibration="",
             notes=tuple(_notes(summary)),
         )

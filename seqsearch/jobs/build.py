@@ -31,6 +31,7 @@ from seqsearch.jobs.importing import (
     silent,
 )
 from seqsearch.jobs.inspecting import encoder_of
+from seqsearch.jobs.lists import search_plan
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Float32, Int64, locked, to_numpy, whole_file
@@ -110,6 +111,7 @@ def build_index(
         with IndexWriter(folder, None) as writer:
             described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
             _write_rows(writer, imported.rows, encoder, progress)
+            chosen = {} if settings.search == "auto" else {"chosen": settings.search}
             manifest = writer.commit(
                 action="build",
                 removed=NOTHING,
@@ -117,6 +119,7 @@ def build_index(
                 marker=marker,
                 encoder=described,
                 sources=imported.sources,
+                ann=search_plan(writer, encoder, NOTHING, chosen),
                 package_version=VERSION,
             )
         writer.drop_history()
@@ -215,13 +218,15 @@ def _next_state(
     with IndexWriter(store.folder, store) as writer:
         if rows is not None:
             _write_rows(writer, rows, encoder, progress)
+        removed = np.union1d(store.removed, gone)
         return writer.commit(
             action=action,
-            removed=np.union1d(store.removed, gone),
+            removed=removed,
             ranks=ranks,
             marker=store.manifest.marker,
             encoder=store.manifest.encoder,
             sources=sources,
+            ann=search_plan(writer, encoder, removed, store.manifest.ann),
             package_version=VERSION,
         )
 

@@ -11,9 +11,10 @@ import numpy as np
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
+from seqsearch.index.ann import Plan
 from seqsearch.index.manifest import CURRENT, check_hashes, read_manifest
 from seqsearch.index.store import IndexStore
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import open_retriever
 
 
 def encoder_of(store: IndexStore, threads: int = 0) -> Encoder:
@@ -62,7 +63,9 @@ def verify_index(index: str | Path, *, sample: int = 200, threads: int = 0) -> V
     count = min(sample, len(store.live_rows))
     rows = np.sort(rng.choice(store.live_rows, count, replace=False))
     vectors = encoder_of(store, threads).encode(store.sequences(rows))
-    found, similarities = Retriever(store, threads).search(vectors, min(10, len(store.live_rows)))
+    found, similarities = open_retriever(store, threads).search(
+        vectors, min(10, len(store.live_rows))
+    )
     is_there = ((found == rows[:, None]) & (similarities > 0.999)).any(axis=1)
     # More rows than were asked for may have one vector (sequences that differ in Ns only).
     is_there |= similarities[:, -1] >= 1
@@ -109,7 +112,7 @@ def describe_index(index: str | Path) -> dict[str, Any]:
         "made": f"{manifest.action} {manifest.created}",
         "seqsearch": manifest.package_version,
         "encoder": manifest.encoder["name"],
-        "search": manifest.ann["type"],
+        "search": _search_text(manifest.ann),
         "ranks": list(manifest.ranks),
         "counts": manifest.counts,
         "bytes": sum(file["size"] for file in manifest.files.values()),
@@ -119,3 +122,18 @@ def describe_index(index: str | Path) -> dict[str, Any]:
         ],
         "notes": list(manifest.notes),
     }
+
+
+def _search_text(ann: dict[str, Any]) -> str:
+    """Say how an index is searched.
+
+    >>> _search_text({"type": "exact"})
+    'exact'
+    """
+    if ann["type"] == "exact":
+        return "exact"
+    plan = Plan.from_dict(ann)
+    return (
+        f"{ann['type']}: {plan.probes} of {plan.lists} lists by {plan.dim} dimensions, "
+        f"{plan.shortlist} rows compared, recall@10 {plan.recall:.3f}"
+    )

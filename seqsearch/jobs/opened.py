@@ -21,7 +21,7 @@ from seqsearch.jobs.opened_run import Run
 from seqsearch.jobs.pipeline import Clock, Searched, search_all
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.settings import QuerySettings
 
 Sequences = str | Path | Sequence[str] | dict[str, str] | SequenceBatch
@@ -150,7 +150,7 @@ class Index:
     def _retriever(self, taxon: str | None) -> Retriever:
         if taxon not in self._retrievers:
             rows = None if taxon is None else self.store.rows_below(taxon)
-            self._retrievers[taxon] = Retriever(self.store, self.threads, rows)
+            self._retrievers[taxon] = open_retriever(self.store, self.threads, rows)
         return self._retrievers[taxon]
 
     def _draw(self, found: Searched, settings: QuerySettings) -> pa.Table:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from seqsearch.dna.digests import UInt64
-from seqsearch.search.retrieve import order_by_similarity
+from seqsearch.search.compare import order_by_similarity
 from seqsearch.tables import Float32, Int32, Int64
 from seqsearch.threads import resolve_threads, spread
 

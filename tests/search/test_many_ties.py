@@ -11,7 +11,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.search import retrieve
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import ExactRetriever
 
 
 @pytest.mark.parametrize("at_once", [1, 4_000_000])
@@ -23,7 +23,7 @@ def test_many_ties(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
     build_index(tmp_path / "ns.fasta", tmp_path / "index")
     store = IndexStore.open(tmp_path / "index")
     vectors = encoder_of(store).encode(store.sequences(np.arange(3)))
-    rows, similarities = Retriever(store).search(vectors, 20)
+    rows, similarities = ExactRetriever(store).search(vectors, 20)
     expected = np.argsort(store.order_keys)[:20]
     assert (similarities == 1).all()
     assert (rows == expected).all()

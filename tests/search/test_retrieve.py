@@ -13,7 +13,7 @@ from seqsearch.dna.digests import digests
 from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import ExactRetriever
 from seqsearch.settings import BuildSettings
 
 SPECTRUM = BuildSettings(encoder="spectrum")
@@ -66,7 +66,7 @@ def test_random_vectors_in_segments_with_rows_taken_out(dim: int, count: int, th
     keys = rng.integers(0, 2**64, 241, dtype=np.uint64)
     queries = unit(rng.normal(size=(40, dim)))
     store = store_of(parts, removed, keys)
-    found, similarities = Retriever(store, threads).search(queries, count)
+    found, similarities = ExactRetriever(store, threads).search(queries, count)
     expected = brute_force(np.concatenate(parts), store.live_rows, keys, queries, count)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
@@ -81,7 +81,7 @@ def test_equal_similarities_are_ordered_by_key_however_many_tie(count: int) -> N
     vectors = few[rng.integers(0, 6, 900)].astype(np.float16)  # 150 times each
     keys = rng.permutation(900).astype(np.uint64) << np.uint64(54)
     store = store_of([vectors[:500], vectors[500:]], [], keys)
-    found, similarities = Retriever(store, 2).search(few, count)
+    found, similarities = ExactRetriever(store, 2).search(few, count)
     expected = brute_force(vectors, store.live_rows, keys, few, count)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
@@ -96,7 +96,7 @@ def test_differences_below_the_rounding_do_not_decide() -> None:
     near[np.arange(300), at] = np.nextafter(near[np.arange(300), at], np.float16(1))
     keys = rng.permutation(300).astype(np.uint64)
     store = store_of([near], [], keys)
-    found, similarities = Retriever(store, 2).search(base, 20)
+    found, similarities = ExactRetriever(store, 2).search(base, 20)
     expected = brute_force(near, store.live_rows, keys, base, 20)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
@@ -106,7 +106,7 @@ def test_answers_depend_on_no_batch() -> None:
     rng = np.random.default_rng(9)
     vectors = unit(rng.normal(size=(700, 64)) + 1).astype(np.float16)
     queries = unit(rng.normal(size=(90, 64)) + 1)
-    retriever = Retriever(store_of([vectors], [], np.arange(700, dtype=np.uint64)), 2)
+    retriever = ExactRetriever(store_of([vectors], [], np.arange(700, dtype=np.uint64)), 2)
     rows, similarities = retriever.search(queries, 12)
     for size in (1, 7, 50):
         parts = [retriever.search(queries[i : i + size], 12) for i in range(0, 90, size)]
@@ -124,7 +124,7 @@ def test_only_the_rows_asked_for_are_searched() -> None:
     queries = unit(rng.normal(size=(20, 32)))
     store = store_of([vectors[:100], vectors[100:]], [], keys)
     wanted = np.sort(rng.choice(300, 60, replace=False))
-    found, similarities = Retriever(store, 2, wanted).search(queries, 8)
+    found, similarities = ExactRetriever(store, 2, wanted).search(queries, 8)
     expected = brute_force(vectors, wanted, keys, queries, 8)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
@@ -133,7 +133,7 @@ def test_only_the_rows_asked_for_are_searched() -> None:
 def test_no_queries() -> None:
     vectors = unit(np.ones((3, 4))).astype(np.float16)
     store = store_of([vectors], [], np.arange(3, dtype=np.uint64))
-    rows, similarities = Retriever(store, 1).search(np.empty((0, 4), np.float32), 2)
+    rows, similarities = ExactRetriever(store, 1).search(np.empty((0, 4), np.float32), 2)
     assert rows.shape == similarities.shape == (0, 2)
 
 
@@ -176,7 +176,7 @@ def test_an_index_with_twins_of_one_spectrum(tmp_path: Path) -> None:
     keys = digests(store.sequences(np.arange(store.rows)))[:, 0]
     assert np.array_equal(keys, store.order_keys)
     for count in (1, 2, 25, 200):
-        found, similarities = Retriever(store).search(queries, count)
+        found, similarities = ExactRetriever(store).search(queries, count)
         expected = brute_force(vectors, store.live_rows, keys, queries, count)
         np.testing.assert_array_equal(found, expected[0])
         np.testing.assert_array_equal(similarities, expected[1])

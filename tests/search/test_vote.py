@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
-from seqsearch.search.retrieve import Retriever
+from seqsearch.search.retrieve import ExactRetriever
 from seqsearch.search.vote import ALTERNATIVES, EXPONENT, SOFTENING, TIE, Ballots, vote
 from seqsearch.taxonomy import Taxonomy
 
@@ -241,7 +241,7 @@ def test_votes_of_a_real_index(index_folder: Path) -> None:
     noise = rng.normal(size=(60, store.manifest.encoder["dim"])).astype(np.float32) * 0.01
     chosen = rng.choice(store.rows, 60)
     vectors = np.asarray(store.segments[0].vectors)[chosen].astype(np.float32) + noise
-    rows, similarities = Retriever(store).search(vectors, 50)
+    rows, similarities = ExactRetriever(store).search(vectors, 50)
     results = [vote(store.taxonomy, store.votes, rows, similarities, threads) for threads in (1, 4)]
     for name in ("taxon", "share", "tied", "other", "other_share"):
         assert np.array_equal(getattr(results[0], name), getattr(results[1], name))

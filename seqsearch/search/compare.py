@@ -1,0 +1,234 @@
+"""Similarities of our own: from the stored float16 vectors, in one fixed order.
+
+FAISS sums in an order that depends on batch and processor, so near ties could fall either way.
+Candidates are therefore compared again, in float64 and by halving, which vectorises and is the
+same everywhere, and rounded to 1e-6; equal ones are ordered by a hash of the sequence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from seqsearch.dna.digests import UInt64
+from seqsearch.index.store import IndexStore
+from seqsearch.tables import Float32, Float64, Int64
+from seqsearch.threads import spread
+
+MANY = 1000  # candidates of a query from which sorting beats inserting
+UInt16 = np.ndarray[Any, np.dtype[np.uint16]]
+
+
+class Comparer:
+    """Compares queries with rows of an index.
+
+    Parameters
+    ----------
+    store : IndexStore
+    threads : int
+    """
+
+    def __init__(self, store: IndexStore, threads: int) -> None:
+        self.threads = threads
+        self.keys = store.order_keys
+        self.parts = [(s.first_row, s.vectors.view(np.uint16)) for s in store.segments]
+        self._scales = np.zeros(store.rows, np.float64)  # 1 / length of a vector, once it is known
+
+    def order(self, queries: UInt16, found: Int64) -> Float64:
+        """Order the rows found for each query by similarity, in place; return that.
+
+        Parameters
+        ----------
+        queries : (n, d) uint16
+            Bits of float16 vectors.
+        found : (n, c) int64
+            Rows; -1: none, they come last.
+
+        Returns
+        -------
+        (n, c) float64
+            Cosines, best first, rounded to 1e-6; 0 where there is no row.
+        """
+        similarities = np.zeros(found.shape, np.float64)
+
+        def task(start: int, stop: int) -> None:
+            for first, vectors in self.parts:
+                _compare(queries, vectors, first, self._scales, found, similarities, start, stop)
+            order_by_similarity(found, similarities, self.keys, start, stop)
+
+        spread(task, len(found), self.threads)
+        return similarities
+
+    def best_roughly(self, queries: Float32, found: Int64, count: int) -> Int64:
+        """Return (n, count) int64: of the rows found, about the most similar, in any order.
+
+        Parameters
+        ----------
+        queries : (n, d) float32
+        found : (n, c) int64
+            At least `count` columns; -1: none.
+        """
+        products = np.full(found.shape, -np.inf, np.float32)
+
+        def task(start: int, stop: int) -> None:
+            for first, vectors in self.parts:
+                _multiply(queries, vectors, first, found, products, start, stop)
+
+        spread(task, len(found), self.threads)
+        if found.shape[1] <= count:
+            return found
+        best = np.argpartition(-products, count - 1, axis=1)[:, :count]
+        return np.take_along_axis(found, best, axis=1)
+
+
+def widened(vectors: UInt16, rows: Int64, wide: Float32, threads: int) -> None:
+    """Write rows of float16 vectors, or the first dimensions of them, as float32 of length 1."""
+    spread(lambda a, b: _widen(vectors, rows, wide, a, b), len(rows), threads)
+
+
+def order_by_similarity(
+    found: Int64, similarities: Float64, keys: UInt64, start: int, stop: int
+) -> None:
+    """Sort each query's candidates in place, the most similar first; then by key.
+
+    Where there are fewer, both arrays end in rows of -1, which stay behind.
+    """
+    if found.shape[1] > MANY:
+        _order_many(found, similarities, keys, start, stop)
+    else:
+        _order(found, similarities, keys, start, stop)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _float_of(half: np.uint16) -> np.float32:
+    """Widen a finite float16, given as its bits.
+
+    Shifting exponent and mantissa into a float32's place leaves the exponent too small by
+    127 - 15; the product with 2^112 mends that, subnormals included.
+    """
+    bits = np.uint32(half)
+    magnitude = np.uint32((bits & np.uint32(0x7FFF)) << np.uint32(13)).view(np.float32)
+    value = magnitude * np.float32(2.0**112)
+    return -value if bits & np.uint32(0x8000) else value
+
+
+@njit(nogil=True, cache=True)
+def _tree_sum(terms: np.ndarray) -> float:
+    """Sum by halving: a fixed order that the compiler can still vectorise. Destroys `terms`."""
+    size = len(terms)
+    while size > 1:
+        half = (size + 1) // 2
+        for j in range(size - half):
+            terms[j] += terms[j + half]
+        size = half
+    return terms[0]
+
+
+@njit(nogil=True, cache=True)
+def _widen(vectors: UInt16, rows: Int64, wide: Float32, start: int, stop: int) -> None:
+    squares = np.empty(wide.shape[1], np.float64)
+    for i in range(start, stop):
+        for j in range(wide.shape[1]):
+            value = _float_of(vectors[rows[i], j])
+            wide[i, j] = value
+            squares[j] = np.float64(value) * np.float64(value)
+        total = _tree_sum(squares)
+        scale = np.float32(1.0 / np.sqrt(total)) if total > 0.0 else np.float32(0.0)
+        for j in range(wide.shape[1]):
+            wide[i, j] *= scale
+
+
+@njit(nogil=True, cache=True)
+def _scale_of(vector: Float64, squares: Float64) -> float:
+    """Return 1 / length, 0 for a vector of zeros."""
+    for j in range(len(vector)):
+        squares[j] = vector[j] * vector[j]
+    total = _tree_sum(squares)
+    return 1.0 / np.sqrt(total) if total > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _compare(
+    queries: UInt16,
+    vectors: UInt16,
+    first: int,
+    scales: Float64,
+    found: Int64,
+    similarities: Float64,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill in the similarities of the found rows that lie in one segment."""
+    dim = vectors.shape[1]
+    query, other = np.empty(dim, np.float64), np.empty(dim, np.float64)
+    terms = np.empty(dim, np.float64)
+    for i in range(start, stop):
+        for j in range(dim):
+            query[j] = _float_of(queries[i, j])
+        own = _scale_of(query, terms)
+        for c in range(found.shape[1]):
+            row = found[i, c] - first
+            if row < 0 or row >= len(vectors):
+                continue
+            vector = vectors[row]
+            for j in range(dim):
+                other[j] = _float_of(vector[j])
+            if scales[found[i, c]] == 0.0:
+                scales[found[i, c]] = _scale_of(other, terms)
+            for j in range(dim):
+                terms[j] = query[j] * other[j]
+            cosine = _tree_sum(terms) * own * scales[found[i, c]]
+            similarities[i, c] = np.float64(np.float32(np.round(cosine * 1e6) / 1e6))
+
+
+@njit(nogil=True, cache=True)
+def _multiply(
+    queries: Float32,
+    vectors: UInt16,
+    first: int,
+    found: Int64,
+    products: Float32,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill in the inner products with the found rows that lie in one segment."""
+    dim = vectors.shape[1]
+    terms = np.empty(dim, np.float32)
+    for i in range(start, stop):
+        query = queries[i]
+        for c in range(found.shape[1]):
+            row = found[i, c] - first
+            if row < 0 or row >= len(vectors):
+                continue
+            vector = vectors[row]
+            for j in range(dim):
+                terms[j] = query[j] * _float_of(vector[j])
+            products[i, c] = _tree_sum(terms)
+
+
+@njit(nogil=True, cache=True)
+def _order(found: Int64, similarities: Float64, keys: UInt64, start: int, stop: int) -> None:
+    """Sort by insertion: the candidates nearly are sorted."""
+    for i in range(start, stop):
+        for c in range(1, found.shape[1]):
+            row, similarity = found[i, c], similarities[i, c]
+            if row < 0:
+                continue
+            at = c
+            while at > 0 and (
+                found[i, at - 1] < 0
+                or similarities[i, at - 1] < similarity
+                or (similarities[i, at - 1] == similarity and keys[found[i, at - 1]] > keys[row])
+            ):
+                found[i, at], similarities[i, at] = found[i, at - 1], similarities[i, at - 1]
+                at -= 1
+            found[i, at], similarities[i, at] = row, similarity
+
+
+def _order_many(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
+    """Do what `_order` does, for queries with very many candidates (equally similar ones)."""
+    for i in range(start, stop):
+        order = np.lexsort((keys[found[i]], -exact[i], found[i] < 0))
+        found[i], exact[i] = found[i, order], exact[i, order]

@@ -1,0 +1,120 @@
+"""Approximate search: made where it serves, measured, and kept right by additions and removals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqsearch.errors import FolderError, SettingsError
+from seqsearch.index.manifest import read_manifest
+from seqsearch.index.store import IndexStore
+from seqsearch.jobs import lists
+from seqsearch.jobs.build import add_to_index, remove_from_index
+from seqsearch.jobs.inspecting import verify_index
+from seqsearch.search.retrieve import ExactRetriever, ShortlistRetriever, open_retriever
+from seqsearch.settings import BuildSettings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lists_for_small_libraries():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "LEAST_ROWS", 100)
+        yield
+
+
+@pytest.fixture(scope="module")
+def index(module_bench, records) -> Path:
+    return module_bench.index(module_bench.library(records))
+
+
+@pytest.fixture
+def changed(bench, records) -> Path:
+    """An index of nine tenths of the records, to be changed."""
+    return bench.index(bench.library(records[: len(records) * 9 // 10]))
+
+
+def test_the_plan_reaches_its_recall(index: Path) -> None:
+    plan = read_manifest(index).ann
+    assert plan["type"] == "ivf"
+    assert plan["recall"] >= 0.99
+    assert plan["dim"] == 256  # the learned part leads
+    assert plan["file"] in read_manifest(index).files
+    store = IndexStore.open(index)
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.choice(store.live_rows, 100, replace=False))
+    vectors = np.concatenate([s.vectors for s in store.segments])[rows].astype(np.float32)
+    near, found = ExactRetriever(store).search(vectors, 10), open_retriever(store)
+    assert isinstance(found, ShortlistRetriever)
+    rows, similarities = found.search(vectors, 10)
+    assert (similarities >= near[1][:, 9:] - 1e-6).mean() >= 0.99
+    same = rows == near[0]
+    np.testing.assert_array_equal(similarities[same], near[1][same])
+    assert same.mean() > 0.98
+    assert verify_index(index).sampled > 100
+
+
+def test_exact_search_can_be_chosen_and_stays(bench, records) -> None:
+    library = bench.library(records)
+    index = bench.index(library, search="exact")
+    assert read_manifest(index).ann == {"type": "exact", "chosen": "exact"}
+    remove_from_index(index, [records[0].name])
+    assert read_manifest(index).ann == {"type": "exact", "chosen": "exact"}
+    with pytest.raises(SettingsError, match="search is 'fast': expected auto or exact"):
+        BuildSettings(search="fast")
+
+
+def test_answers_do_not_depend_on_batches_and_threads(module_bench, index, reads) -> None:
+    file = module_bench.reads(reads)
+    expected = module_bench.findings(module_bench.query(index, file))
+    for batch_size, threads in ((1, 1), (7, 2), (64, 1)):
+        run = module_bench.query(index, file, threads, batch_size=batch_size)
+        assert module_bench.findings(run) == expected
+
+
+def test_added_rows_are_found_beside_the_lists(bench, changed, records) -> None:
+    before = read_manifest(changed).ann
+    later = records[len(records) * 9 // 10 :]
+    fasta, table = bench.library(later)
+    add_to_index(changed, fasta, taxonomy=table)
+    assert read_manifest(changed).ann == before
+    texts = [(record.name, record.sequence) for record in later]
+    run = bench.query(changed, bench.reads(texts))
+    answers = bench.findings(run)["answers"]
+    assert [row["similarity"] for row in answers] == [1] * len(texts)
+
+
+def test_many_added_rows_make_new_lists(bench, changed, records) -> None:
+    before = read_manifest(changed).ann
+    more = [
+        replace(record, name=f"{record.name}-more", sequence=record.sequence[30:-30])
+        for record in records
+        if len(record.sequence) > 150
+    ]
+    fasta, table = bench.library(more)
+    add_to_index(changed, fasta, taxonomy=table)
+    after = read_manifest(changed).ann
+    assert after["file"] != before["file"]
+    assert after["rows"] > before["rows"]
+
+
+def test_removed_rows_are_not_found(bench, changed, records) -> None:
+    gone = records[5]
+    remove_from_index(changed, [gone.name])
+    assert read_manifest(changed).ann["type"] == "ivf"
+    run = bench.query(changed, bench.reads([(gone.name, gone.sequence)]))
+    for hit in bench.findings(run)["hits"]:
+        assert gone.name not in hit["reference"]["labels"]
+
+
+def test_damaged_lists_are_named(changed) -> None:
+    file = changed / read_manifest(changed).ann["file"]
+    size = file.stat().st_size
+    file.write_bytes(b"\0" * size)
+    with pytest.raises(FolderError, match=r"ann-0001\.faiss"):
+        open_retriever(IndexStore.open(changed))
+    file.unlink()
+    with pytest.raises(FolderError, match="a file of the index is missing"):
+        IndexStore.open(changed)
