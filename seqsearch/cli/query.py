@@ -98,6 +98,25 @@ def call(
     _say_run(run, quiet, json)
 
 
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File.", show_default=False)],
+    format: Annotated[
+        str, typer.Option("--format", help="blast6 or sam; auto: by the file's ending.")
+    ] = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the aligned hits of a run for other tools.
+
+    Example: seqsearch export runs/asvs -o hits.sam
+    """
+    from seqsearch.jobs.opened_run import open_run
+
+    count = open_run(folder).export(out, format, overwrite)
+    say(f"{count:,} lines in {out}", quiet)
+
+
 def _say_run(run: Any, quiet: bool, json: bool) -> None:
     state = run.state
     if json:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from seqsearch.analytics.views import run_sql
 from seqsearch.jobs.assigning import redraw
+from seqsearch.jobs.exporting import export_run
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
 
 
@@ -72,6 +73,19 @@ class Run:
         """
         self.folder = redraw(self.path, min_confidence, unassigned_out, overwrite)
         return self.assignments()
+
+    def export(self, out: str | Path, format: str = "auto", overwrite: bool = False) -> int:
+        """Write the aligned hits for other tools; returns how many lines.
+
+        Parameters
+        ----------
+        out : path
+        format : str
+            "blast6" (as VSEARCH writes it), "sam" (with the path of each alignment, worked out
+            here), or "auto": SAM if `out` ends in .sam.
+        overwrite : bool
+        """
+        return export_run(self.path, out, format, overwrite)
 
 
 def open_run(path: str | Path) -> Run:

@@ -167,3 +167,34 @@ BASE_SETS = _base_sets()
 
 def _bases(batch: SequenceBatch) -> UInt8:
     return BASE_SETS[batch.bytes]
+
+
+def cigar(query: str, reference: str) -> str:
+    """Return the path of the alignment `align` finds, as CIGAR of the query on the reference.
+
+    `=` a match, `X` a mismatch, `M` a pair with an unknown base, `I` bases only in the query, `D`
+    only in the reference, `S` ends of the query that are not aligned; "" where nothing is aligned.
+
+    >>> cigar("ACGTTGCA", "TTTACGATGCATTT")
+    '3=1X4='
+    """
+    one, other = (SequenceBatch.from_clean([""], [text.encode()]) for text in (query, reference))
+    found = align(one, other, np.zeros((1, 1), np.int64), threads=1).found[0, 0]
+    if found[overlap.QUERY_END] <= found[overlap.QUERY_START]:
+        return ""
+    kinds = overlap.path_of(_bases(one), _bases(other))
+    changes = np.flatnonzero(np.diff(kinds)) + 1
+    starts = np.concatenate([[0], changes])
+    sizes = np.diff(np.append(starts, len(kinds)))
+    middle = [f"{size}{_LETTERS[kinds[at]]}" for at, size in zip(starts, sizes, strict=True)]
+    left, right = int(found[overlap.QUERY_START]), len(query) - int(found[overlap.QUERY_END])
+    return "".join([f"{left}S" if left else "", *middle, f"{right}S" if right else ""])
+
+
+_LETTERS = {
+    overlap.MATCH: "=",
+    overlap.NEUTRAL: "M",
+    overlap.MISMATCH: "X",
+    overlap.INSERTION: "I",
+    overlap.DELETION: "D",
+}

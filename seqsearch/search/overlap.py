@@ -89,6 +89,24 @@ def align_range(
 
 
 @njit(nogil=True, cache=True)
+def path_of(query: UInt8, reference: UInt8) -> UInt8:
+    """Return the kinds of the columns of the best alignment of one pair, first column first."""
+    match, size = _matches(query), len(reference)
+    stride = size if size * len(match) * WORDS <= STORED else math.ceil(math.sqrt(size))
+    store = np.empty((stride, len(match) * WORDS), np.uint64)
+    span = np.array([[0, size]])
+    kinds = np.zeros(len(query) + size, np.uint8)
+    second = np.zeros_like(kinds)
+    found = _align_lanes(query, match, reference, span, size, False, store, kinds)[0]
+    left = found[QUERY_START] if len(query) <= size else found[REF_START]
+    if left % 2 == 1:
+        other = _align_lanes(query, match, reference, span, size, True, store, second)[0]
+        if other[HALVES] == found[HALVES]:
+            kinds = second
+    return kinds[: np.count_nonzero(kinds)][::-1]
+
+
+@njit(nogil=True, cache=True)
 def _by_length(places: Int64, offsets: Int64, rows: int, order: Int64) -> int:
     """Order the references that can be aligned by length: lanes beside each other end together."""
     count = 0
@@ -154,7 +172,9 @@ def _align(
         if len(store) < stride * blocks * WORDS:
             store = np.empty(stride * blocks * WORDS, np.uint64)
         room = store[: stride * blocks * WORDS].reshape(stride, blocks * WORDS)
-        results = _align_lanes(query, match, references, spans[:lanes], columns, is_up, room)
+        results = _align_lanes(
+            query, match, references, spans[:lanes], columns, is_up, room, np.empty(0, np.uint8)
+        )
         for lane in range(lanes):
             found[chosen[first + lane]] = results[lane]
     return store
@@ -169,8 +189,12 @@ def _align_lanes(
     columns: int,
     is_up: bool,
     store: UInt64,
+    kinds: UInt8,
 ) -> Int32:
-    """Align up to eight references, shortest first; returns (lanes, FIELDS) int32."""
+    """Align up to eight references, shortest first; returns (lanes, FIELDS) int32.
+
+    `kinds`, if it has room, receives the columns of the first lane's alignment, last one first.
+    """
     lanes, rows, blocks, stride = len(spans), len(query), len(match), len(store)
     texts = np.zeros((columns, LANES), np.uint8)
     steps = np.zeros((2, LANES), np.uint64)
@@ -201,7 +225,7 @@ def _align_lanes(
         while done < lanes and ends[LENGTH, done] == column:
             _end_in_column(state, done, rows, ends, last_rows)
             done += 1
-    return _walk_back(query, match, texts, steps, marks, store, ends, last_rows, lanes)
+    return _walk_back(query, match, texts, steps, marks, store, ends, last_rows, lanes, kinds)
 
 
 @njit(nogil=True, cache=True)
@@ -265,6 +289,7 @@ def _walk_back(
     ends: Int64,
     last_rows: Int64,
     lanes: int,
+    kinds: UInt8,
 ) -> Int32:
     """Follow each lane's best alignment from its end to its start; returns (lanes, FIELDS)."""
     found = np.zeros((lanes, FIELDS), np.int32)
@@ -273,6 +298,7 @@ def _walk_back(
         found[lane, QUERY_START] = found[lane, QUERY_END] = last_rows[lane]
         found[lane, REF_START] = found[lane, REF_END] = ends[AT, lane]
     last = np.zeros(LANES, np.uint8)
+    written = np.zeros(1, np.int64)
     stride = len(store)
     spare = ends.copy()
     for part in range(len(marks) - 1, -1, -1):
@@ -283,13 +309,24 @@ def _walk_back(
                 stride,
             )  # fmt: skip
         for lane in range(lanes):
-            last[lane] = _walk(query, texts[:, lane], store, first, lane, last[lane], found[lane])
+            last[lane] = _walk(
+                query, texts[:, lane], store, first, lane, last[lane], found[lane],
+                kinds if lane == 0 else kinds[:0], written,
+            )  # fmt: skip
     return found
 
 
 @njit(nogil=True, cache=True)
 def _walk(
-    query: UInt8, text: UInt8, store: UInt64, first: int, lane: int, last: int, found: Int32
+    query: UInt8,
+    text: UInt8,
+    store: UInt64,
+    first: int,
+    lane: int,
+    last: int,
+    found: Int32,
+    kinds: UInt8,
+    written: Int64,
 ) -> int:
     """Walk back to column `first` or to an end; returns the kind of the column seen last.
 
@@ -305,6 +342,9 @@ def _walk(
         elif kind != NEUTRAL:
             found[GAPS] += 1
             found[OPENS] += kind != last
+        if len(kinds):
+            kinds[written[0]] = kind
+            written[0] += 1
         i -= kind != DELETION
         j -= kind != INSERTION
         last = kind

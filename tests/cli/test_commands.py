@@ -396,3 +396,13 @@ def test_training_from_the_command_line(index_folder: Path, tmp_path: Path, comm
     share = command(*words, "--overwrite", "--share", "coi=2")
     assert share.status == 2
     assert "a marker of these libraries" in share.err
+
+
+def test_export(tiny_run: Path, tmp_path: Path, command: Any, fails: Any) -> None:
+    out = tmp_path / "hits.b6"
+    assert command("export", tiny_run, "-o", out).out.endswith(f"lines in {out}\n")
+    assert out.read_text().splitlines()[0].split("\t")[:3] == ["q1", "a", "100.0"]
+    assert fails("export", tiny_run, "-o", out).startswith(f"{out}")
+    assert command("export", tiny_run, "-o", out, "--overwrite", "--quiet").out == ""
+    wrong = fails("export", tiny_run, "-o", tmp_path / "x", "--format", "bam", status=2)
+    assert wrong == "format is 'bam': expected auto or blast6 or sam"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import edlib
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.search import overlap
-from seqsearch.search.align import BASE_SETS, Alignments, align
+from seqsearch.search.align import BASE_SETS, Alignments, align, cigar
 
 EQUAL = [(a, b) for a in "ACGTRYSWKMBDHVN" for b in "ACGTRYSWKMBDHVN"
          if a != b and BASE_SETS[ord(a)] & BASE_SETS[ord(b)]]  # fmt: skip
@@ -185,6 +187,24 @@ def test_where_no_reference_is_given_nothing_is_aligned() -> None:
     assert found.identity[0, 1] == 1
     empty = align(batch.slice(0, 0), batch, np.empty((0, 3), np.int64))
     assert empty.identity.shape == (0, 3)
+
+
+def test_cigars_hold_what_was_counted() -> None:
+    for query, reference in related_pairs(15, 120, 200):
+        path = [
+            (int(n), kind) for n, kind in re.findall(r"(\d+)([=XMIDS])", cigar(query, reference))
+        ]
+        counts = {kind: sum(n for n, k in path if k == kind) for kind in "=XMIDS"}
+        _, matches, mismatches, gaps, opens, *ends = aligned([query], [reference]).found[0, 0]
+        if ends[1] <= ends[0]:
+            assert path == []
+            continue
+        both = counts["="] + counts["X"] + counts["M"]
+        assert (counts["="], counts["X"]) == (matches, mismatches)
+        assert counts["I"] + counts["D"] == gaps
+        assert sum(kind in "ID" for _, kind in path) == opens
+        assert both + counts["I"] + counts["S"] == len(query)
+        assert both + counts["D"] == ends[3] - ends[2]
 
 
 def test_odd_queries() -> None:
