@@ -55,7 +55,7 @@ class Speed:
     queries_per_s : float
         Behind start-up.
     genus_right : float
-        Percent of the unchanged queries whose genus is in the library.
+        Percent of the queries that every tool was asked, and whose genus is in the library.
     """
 
     tool: str
@@ -100,7 +100,7 @@ def compare_speeds(job: Job, *, ours: int, theirs: int, tools: Sequence[str]) ->
             _write(file, queries.slice(0, size))
             seconds.append(min(measure(command(job, file)).wall_s for _ in range(2)))
         found = answers(job)
-        asked = queries.slice(0, count).ids.to_pylist()
+        asked = queries.slice(0, min(ours, theirs)).ids.to_pylist()  # the same for every tool
         asked = [name for name in asked if truth.get(name) in known]
         right = sum(found.get(name) == truth[name] for name in asked)
         rate = (count - FEW) / max(seconds[1] - seconds[0], 1e-9)

@@ -145,7 +145,7 @@ def make_lists(
     (faiss.IndexIVF, Plan), or None where exact search serves better.
     """
     faiss = load_faiss()
-    count = 2 ** int(np.log2(2 * np.sqrt(len(rows))))
+    count = 2 ** int(np.log2(4 * np.sqrt(len(rows))))
     dim = leading.shape[1]
     index = faiss.index_factory(dim, f"IVF{count},SQ8", faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = SEED

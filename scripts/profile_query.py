@@ -1,0 +1,58 @@
+"""Print where the time of a query goes: scripts/profile_query.py INDEX READS.
+
+Microseconds a query, each stage alone, all threads at it; in a run the stages overlap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+from seqsearch.dna.reading import read_sequences
+from seqsearch.jobs.opened import open_index
+from seqsearch.jobs.pipeline import prepare
+from seqsearch.search.calls import calls_of
+from seqsearch.search.candidates import align_candidates, find_candidates, with_strands
+from seqsearch.search.retrieve import open_retriever
+from seqsearch.search.vote import vote
+from seqsearch.settings import QuerySettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("index")
+    parser.add_argument("reads")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--queries", type=int, default=4096, help="of one batch")
+    options = parser.parse_args()
+    settings = QuerySettings(threads=options.threads)
+    with open_index(options.index, threads=options.threads) as index:
+        store = index.store
+        retriever = open_retriever(store, options.threads)
+        reads = next(read_sequences(options.reads, options.queries))
+        count = len(reads)
+
+        def timed(stage: str, work: Callable[[], Any]) -> Any:
+            work()  # compiled, and in the caches
+            began = time.perf_counter()
+            result = work()
+            seconds = time.perf_counter() - began
+            print(f"{stage:24s}{1e6 * seconds / count:8.0f}")
+            return result
+
+        print(f"{count:,} queries, {options.threads} threads: microseconds a query")
+        timed("read", lambda: next(read_sequences(options.reads, options.queries)))
+        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings))
+        batch = found.batch
+        near = timed("search", lambda: find_candidates(batch, found.vectors, retriever, store, 50))
+        timed("strand (--align 0)", lambda: with_strands(near, batch, store, "both", 0))
+        placed = timed("align", lambda: align_candidates(near, batch, store, 20, "both", 0))
+        rows = placed.rows[:, :20]
+        ballots = timed("vote", lambda: vote(store.taxonomy, store.votes, rows, placed.scores, 0))
+        timed("calls", lambda: calls_of(ballots, store.taxonomy, found.usable))
+
+
+if __name__ == "__main__":
+    main()
