@@ -173,7 +173,7 @@ def save_lists(index: Any, path: Path) -> None:
 
 
 def _cost(way: tuple[int, int]) -> float:
-    """What a search costs, in comparisons of whole vectors: a list has about half that cost."""
+    """What a search costs, in comparisons of whole vectors: a list costs about eight."""
     probes, shortlist = way
     return shortlist + 8 * probes
 

@@ -129,10 +129,20 @@ class Segment:
         fields = {field.name: structs.field(i) for i, field in enumerate(structs.type)}
         return pa.table({"row": pa.array(row), **fields})
 
-    def batch(self, rows: Int64) -> SequenceBatch:
-        """Return the sequences of rows (numbers in the index) with their ref_ids."""
-        ids = one_array(self.refs(["ref_id"])["ref_id"])
+    def batch(self, rows: Int64, named: bool = True) -> SequenceBatch:
+        """Return the sequences of rows (numbers in the index), with their ref_ids if `named`.
+
+        Names are read from a file each time; searching does without them.
+        """
+        names = self.refs(["ref_id"])["ref_id"] if named else pa.nulls(self.rows, pa.string())
+        ids = one_array(names)
         return SequenceBatch(ids, self.sequences, self.offsets).take(rows - self.first_row)
+
+
+def sequences_of(segments: Sequence[Segment], rows: Int64, named: bool = True) -> SequenceBatch:
+    """Return the sequences of rows, in the order of the segments, with their ref_ids if `named`."""
+    own = ((s, rows[(rows >= s.first_row) & (rows < s.first_row + s.rows)]) for s in segments)
+    return SequenceBatch.concatenate([segment.batch(some, named) for segment, some in own])
 
 
 def live_labels(segments: Sequence[Segment], removed: Int64) -> pa.Table:

@@ -14,7 +14,7 @@ from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.catalog import Catalog, Votes
 from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
-from seqsearch.index.segments import Segment, live_labels
+from seqsearch.index.segments import Segment, live_labels, sequences_of
 from seqsearch.tables import Int32, Int64, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
@@ -112,13 +112,9 @@ class IndexStore:
         """Return one line a live record, rank columns of the whole index filled with null."""
         return live_labels(self.segments, self.removed)
 
-    def sequences(self, rows: Int64) -> SequenceBatch:
-        """Return the sequences of rows, in the order of the segments."""
-        parts = []
-        for segment in self.segments:
-            own = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.rows)]
-            parts.append(segment.batch(own))
-        return SequenceBatch.concatenate(parts)
+    def sequences(self, rows: Int64, named: bool = True) -> SequenceBatch:
+        """Return the sequences of rows, in the order of the segments; see `sequences_of`."""
+        return sequences_of(self.segments, rows, named)
 
     def rows_below(self, taxon_name: str) -> Int64:
         """Return the live rows with a label below any taxon of a name.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -106,22 +108,20 @@ def _sam(run: RunFolder) -> Iterator[list[str]]:
         raise FolderError(
             run.path, "the run kept no sequences", advice="query without --no-sequences"
         )
-    refs = run.read_file(REFS, ["ref_id", "length"])
+    refs = run.read_file(REFS, ["reference", "ref_id", "length"]).to_pylist()
+    names = _distinct_names(refs)
     header = ["@HD\tVN:1.6\tSO:unsorted"]
-    header += [
-        f"@SQ\tSN:{_name(ref_id)}\tLN:{length}"
-        for ref_id, length in zip(*(refs[c].to_pylist() for c in ("ref_id", "length")), strict=True)
-    ]
+    header += [f"@SQ\tSN:{names[ref['reference']]}\tLN:{ref['length']}" for ref in refs]
     yield [*header, f"@PG\tID:seqsearch\tPN:seqsearch\tVN:{VERSION}"]
     path = run.state["index"]["path"]
     with closing(IndexStore.open(path)) as store:
         if store.manifest.index_id != run.state["index"]["id"]:
             raise FolderError(path, "the index has changed since the run", advice="query again")
         for number in range(run.parts_done()):
-            yield _sam_part(run, number, store)
+            yield _sam_part(run, number, store, names)
 
 
-def _sam_part(run: RunFolder, number: int, store: IndexStore) -> list[str]:
+def _sam_part(run: RunFolder, number: int, store: IndexStore, names: dict[int, str]) -> list[str]:
     queries = run.read_part("queries", number, ["query", "query_id", "sequence"])
     hits = _hits(run, number)
     distinct = np.unique(to_numpy(hits["reference"]))
@@ -140,7 +140,7 @@ def _sam_part(run: RunFolder, number: int, store: IndexStore) -> list[str]:
         is_first = not by_query[at]
         flag = (REVERSE if is_minus else 0) | (0 if is_first else SECONDARY)
         by_query[at].append(
-            f"{_name(ids[at])}\t{flag}\t{_name(hit['ref_id'])}\t{hit['reference_start'] + 1}\t"
+            f"{_name(ids[at])}\t{flag}\t{names[hit['reference']]}\t{hit['reference_start'] + 1}\t"
             f"{UNKNOWN_QUALITY}\t{cigar(text, references[hit['reference']]) or '*'}\t*\t0\t0\t"
             f"{text if is_first else '*'}\t*\tNM:i:{hit['mismatches'] + hit['gaps']}"
         )
@@ -149,6 +149,16 @@ def _sam_part(run: RunFolder, number: int, store: IndexStore) -> list[str]:
         for name, text, lines in zip(ids, texts, by_query, strict=True)
         for line in lines or [f"{_name(name)}\t{UNMAPPED}\t*\t0\t0\t*\t*\t0\t0\t{text or '*'}\t*"]
     ]
+
+
+def _distinct_names(refs: list[dict[str, Any]]) -> dict[int, str]:
+    """Return a name for each reference; where several share an id, their number is added."""
+    counts = Counter(_name(ref["ref_id"]) for ref in refs)
+    return {
+        ref["reference"]: name if counts[name] == 1 else f"{name}|{ref['reference']}"
+        for ref in refs
+        for name in [_name(ref["ref_id"])]
+    }
 
 
 def _name(text: str) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.ann import LEAST_ROWS, Plan, make_lists, save_lists
-from seqsearch.index.segments import Segment
+from seqsearch.index.segments import Segment, sequences_of
 from seqsearch.index.writer import IndexWriter
 from seqsearch.tables import Float32, Int64
 from seqsearch.training.augmentation import Augmentation, augment
@@ -19,6 +18,7 @@ ASKED = 300  # disturbed references that recall is measured on
 DISTURBED = Augmentation(crop=0.5, shortest=200, substitutions=0.1, indels=0.01)
 UNLISTED = 0.25  # share of the listed rows that may be searched exhaustively beside them
 BLOCK = 8192
+KEPT = 50  # nearest of a query that ties with its tenth are looked for among
 
 
 def search_plan(
@@ -52,7 +52,9 @@ def search_plan(
         if len(live) - listed <= UNLISTED * listed:
             return earlier
     asked = np.sort(np.random.default_rng(0).choice(live, min(ASKED, len(live)), replace=False))
-    vectors = encoder.encode(augment(_sequences(writer.segments, asked), DISTURBED, seed=0))
+    vectors = encoder.encode(
+        augment(sequences_of(writer.segments, asked, named=False), DISTURBED, seed=0)
+    )
     vectors = vectors[vectors.any(axis=1)]
     leading, near = _leading_and_near(writer.segments, live, vectors, encoder.leading)
     queries = _unit(vectors[:, : encoder.leading])
@@ -62,11 +64,6 @@ def search_plan(
     name = f"ann-{writer.number:04d}.faiss"
     save_lists(made[0], writer.folder / name)
     return made[1].as_dict(name)
-
-
-def _sequences(segments: list[Segment], rows: Int64) -> SequenceBatch:
-    own = ((s, rows[(rows >= s.first_row) & (rows < s.first_row + s.rows)]) for s in segments)
-    return SequenceBatch.concatenate([segment.batch(some) for segment, some in own])
 
 
 def _leading_and_near(
@@ -99,9 +96,6 @@ def _leading_and_near(
     return leading, [
         set(rows[near].tolist()) for rows, near in zip(best_rows, is_near, strict=True)
     ]
-
-
-KEPT = 50  # nearest of a query that ties with its tenth are looked for among
 
 
 def _unit(vectors: Float32) -> Float32:

@@ -125,9 +125,11 @@ def align_candidates(
         signs = np.full_like(signs, _SIGNS[strand])
     elif (signs == EITHER).any():
         signs = orient(batch, references, places, threads)
-    plus = align(batch, references, np.where(signs != MINUS, places, -1), threads)
-    turned = np.where(signs != PLUS, places, -1)
-    minus = align(reverse_complement(batch), references, turned, threads)
+    # One call for both strands, so that the references are looked up once.
+    ways = np.concatenate([np.where(signs != s, places, -1) for s in (MINUS, PLUS)])
+    turned = SequenceBatch.concatenate([batch, reverse_complement(batch)])
+    aligned = align(turned, references, ways, threads)
+    plus, minus = aligned[: len(batch)], aligned[len(batch) :]
     is_minus = minus.is_aligned & (~plus.is_aligned | _is_better(minus, plus))
     lengths = np.append(references.lengths, 0)[places]
     both = Alignments(
@@ -202,4 +204,4 @@ def _references(store: IndexStore, rows: Int64) -> tuple[SequenceBatch, Int64]:
     """Return the sequences of rows, each once, and where in them each row stands (-1: none)."""
     distinct = np.unique(rows[rows >= 0])
     places = np.where(rows >= 0, np.searchsorted(distinct, rows), -1)
-    return store.sequences(distinct), places
+    return store.sequences(distinct, named=False), places

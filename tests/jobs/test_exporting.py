@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from Bio.Seq import Seq
 
 from seqsearch.errors import FolderError, SettingsError
-from seqsearch.jobs.build import remove_from_index
+from seqsearch.jobs.build import build_index, remove_from_index
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.opened_run import Run
 
@@ -116,3 +117,32 @@ def test_what_cannot_be_exported(run: Run, index, bench, records, reads, tmp_pat
     with pytest.raises(FolderError, match="the index has changed since the run"):
         changed.export(tmp_path / "z.sam")
     assert not (tmp_path / "z.sam").exists()
+
+
+def test_aligned_hits_stand_in_the_order_of_identity_and_similarity(run: Run) -> None:
+    lines: dict[int, list[float]] = {}
+    for hit in aligned_hits(run):
+        pairs = (
+            hit["query_end"] - hit["query_start"] + hit["reference_end"] - hit["reference_start"]
+        )
+        columns = (pairs + hit["gaps"]) // 2
+        matches = columns - hit["mismatches"] - hit["gaps"]
+        near = matches / (columns - hit["gaps"] + hit["gap_opens"])
+        apart = (1 - near + 0.01) * (1 - hit["similarity"] + 0.03)
+        lines.setdefault(hit["query"], []).append(1 - apart**0.5)
+    assert len(lines) > 70
+    for scores in lines.values():
+        assert all(one >= other - 2e-6 for one, other in pairwise(scores))
+
+
+def test_references_that_share_an_id_have_names_of_their_own_in_sam(bench, records) -> None:
+    texts = list(dict.fromkeys(record.sequence for record in records))[:2]
+    fasta, folder = bench.path("twins.fasta"), bench.path("index")
+    fasta.write_text("".join(f">same g__Apis;s__A{i}\n{text}\n" for i, text in enumerate(texts)))
+    build_index(fasta, folder)
+    out = bench.path("hits.sam")
+    bench.query(folder, bench.reads([("q", texts[1])])).export(out)
+    lines = out.read_text().splitlines()
+    declared = [line.split("\t")[1] for line in lines if line.startswith("@SQ")]
+    assert declared == ["SN:same|0", "SN:same|1"]
+    assert {line.split("\t")[2] for line in lines if line[0] != "@"} == {"same|0", "same|1"}

@@ -8,7 +8,13 @@ import pytest
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.search.orient import orient
-from seqsearch.search.rank import LENGTH_EXPONENT, MOST_LONGER, correct_for_length
+from seqsearch.search.rank import (
+    LENGTH_EXPONENT,
+    MOST_LONGER,
+    correct_for_length,
+    order_by,
+    score,
+)
 
 
 def batch_of(texts: list[str]) -> SequenceBatch:
@@ -84,3 +90,26 @@ def test_palindromes_and_unknown_bases_tell_no_strand() -> None:
     batch = batch_of([palindrome, "N" * 100, "ACGT"])
     places = np.array([[0, 1], [0, 1], [0, 2]])
     assert orient(batch, batch, places, decisive=0).tolist() == [[0, 0]] * 3
+
+
+def test_the_score_is_the_geometric_mean_of_two_distances() -> None:
+    identity = np.array([1.0, 0.9, 0.99, np.nan], np.float32)
+    similarity = np.array([1.0, 0.5, 0.4, 0.7], np.float32)
+    expected = [
+        1 - np.sqrt(0.01 * 0.03),
+        1 - np.sqrt(0.11 * 0.53),
+        1 - np.sqrt(0.02 * 0.63),
+        1 - np.sqrt(0.31 * 0.33),  # what is not aligned: the similarity stands for the identity
+    ]
+    found = score(identity, similarity)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found[2] > found[1]  # among near relatives the identity decides
+    far = score(np.array([0.62, 0.6], np.float32), np.array([0.3, 0.6], np.float32))
+    assert far[1] > far[0]  # among far ones the similarity does
+
+
+def test_ties_of_the_score_are_ordered_by_key_and_missing_rows_come_last() -> None:
+    rows = np.array([[3, -1, 1, 0]])
+    scores = np.array([[0.5, 0.9, 0.5, 0.7]], np.float32)
+    order = order_by(scores, rows, np.array([9, 2, 0, 4], np.uint64))
+    assert rows[0, order[0]].tolist() == [0, 1, 3, -1]
