@@ -161,6 +161,28 @@ def write_array(
             handle.write(np.ascontiguousarray(block).data)
 
 
+def mapped_array(path: Path) -> np.ndarray[Any, Any]:
+    """Open a .npy file, memory-mapped.
+
+    Raises
+    ------
+    FolderError
+        It is not there, or not a readable array.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise FolderError(path, f"cannot be read ({error.strerror})") from error
+    except ValueError as error:  # an empty array cannot be mapped
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError:
+            raise FolderError(path, f"not a readable array ({error})") from error
+        if array.size:
+            raise
+        return array
+
+
 def write_json(value: dict[str, Any], path: Path) -> None:
     """Write JSON with stable, readable formatting, whole or not at all."""
     with whole_file(path) as temporary:

@@ -49,7 +49,7 @@ class Manifest:
     views : tuple of str
         Sets of vectors over the rows.
     ann : dict
-        type ("exact" or `ann.KIND`), its file, settings and measured recall; `chosen` where the
+        type ("exact" or `ann.KIND`), its folder, settings and measured recall; `chosen` where the
         user did.
     calibration : str
         File, "" where probabilities are vote shares.

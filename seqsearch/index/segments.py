@@ -18,6 +18,7 @@ from seqsearch.tables import (
     Float32,
     Int64,
     lists_from,
+    mapped_array,
     one_array,
     to_numpy,
     write_array,
@@ -98,9 +99,9 @@ class Segment:
     def __init__(self, index: Path, name: str, first_row: int, rows: int) -> None:
         self.folder = index / FOLDER / name
         self.name, self.first_row, self.rows = name, first_row, rows
-        self.sequences = _mapped(self.folder / "sequences.u8.npy")
-        self.offsets: Int64 = _mapped(self.folder / "offsets.npy")
-        self.vectors: Float16 = _mapped(self.folder / VIEW / "vectors.f16.npy")
+        self.sequences = mapped_array(self.folder / "sequences.u8.npy")
+        self.offsets: Int64 = mapped_array(self.folder / "offsets.npy")
+        self.vectors: Float16 = mapped_array(self.folder / VIEW / "vectors.f16.npy")
         if len(self.offsets) != rows + 1 or len(self.vectors) != rows:
             raise FolderError(
                 self.folder, f"holds not the {rows:,} rows of the manifest", advice="build it again"
@@ -150,16 +151,3 @@ def live_labels(segments: Sequence[Segment], removed: Int64) -> pa.Table:
     tables = [segment.labels() for segment in segments]
     labels = pa.concat_tables(tables, promote_options="default")
     return labels.filter(pc.invert(pc.is_in(labels["row"], value_set=pa.array(removed))))
-
-
-def _mapped(path: Path) -> np.ndarray[Any, Any]:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:  # an empty array cannot be mapped
-        try:
-            array = np.load(path, allow_pickle=False)
-        except ValueError:
-            raise FolderError(path, f"not a readable array ({error})") from error
-        if array.size:
-            raise
-        return array

@@ -15,7 +15,7 @@ from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.catalog import Catalog, Votes
 from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
 from seqsearch.index.segments import Segment, live_labels, sequences_of
-from seqsearch.tables import Int32, Int64, to_numpy
+from seqsearch.tables import Float32, Int32, Int64, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
 
@@ -115,6 +115,13 @@ class IndexStore:
     def sequences(self, rows: Int64, named: bool = True) -> SequenceBatch:
         """Return the sequences of rows, in the order of the segments; see `sequences_of`."""
         return sequences_of(self.segments, rows, named)
+
+    def vectors(self, rows: Int64) -> Float32:
+        """Return (r, d) float32: the vectors of rows, in the order of the segments."""
+        own = (
+            (s, rows[(rows >= s.first_row) & (rows < s.first_row + s.rows)]) for s in self.segments
+        )
+        return np.concatenate([s.vectors[some - s.first_row] for s, some in own]).astype(np.float32)
 
     def rows_below(self, taxon_name: str) -> Int64:
         """Return the live rows with a label below any taxon of a name.

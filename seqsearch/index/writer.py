@@ -15,6 +15,7 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
 from seqsearch.index import segments
+from seqsearch.index.ann import FILES as ANN_FILES
 from seqsearch.index.catalog import CatalogSummary, write_catalog
 from seqsearch.index.manifest import (
     CURRENT,
@@ -30,6 +31,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.tables import Float32, Int64, delete, foreign_files, naming, whole_file, write_array
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
+_ANN_FILES = "|".join(file.replace(".", r"\.") for file in ANN_FILES)
 _OWN = (
     r"manifest\.json",
     r"manifests(/\d{4,}\.json)?",
@@ -37,7 +39,7 @@ _OWN = (
     r"encoder(-\d{4,})?(/[\w.-]+\.(json|safetensors|md|txt))?",
     r"catalog-\d{4,}\.duckdb(\.wal)?",
     r"removed-\d{4,}\.npy",
-    r"ann-\d{4,}\.faiss",
+    rf"ann-\d{{4,}}(/({_ANN_FILES}))?",
 )
 
 
@@ -139,7 +141,7 @@ class IndexWriter:
         encoder : dict
             With `folder`, the encoder's own folder inside the index.
         ann : dict
-            With `file`, if it has one.
+            With `folder`, if it has one.
         """
         everything = self.segments
         removed_file = self._write_removed(removed)
@@ -148,7 +150,7 @@ class IndexWriter:
         ranks = tuple(rank for rank in ranks if labels[rank].null_count < len(labels))
         summary = self._write_catalog(catalog, everything, labels, ranks, sources)
         names = [catalog, *([removed_file] if removed_file else [])]
-        names += [ann["file"]] if "file" in ann else []
+        names += [f"{ann['folder']}/{file}" for file in ANN_FILES if "folder" in ann]
         names += [
             f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
         ]

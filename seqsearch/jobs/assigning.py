@@ -38,6 +38,7 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
     refs = run.read_file(REFS, ["reference", "ref_id"])
     taxa = run.state["index"]["taxa"]
     is_single = tuple(taxa[rank] == 1 for rank in run.ranks)
+    columns = None if unassigned_out is not None else ["query", "query_id", "length", "problem"]
     verdicts: Counter[str] = Counter()
     named: Counter[str] = Counter()
     queries = minus = 0
@@ -55,7 +56,7 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
                 else temporary.open("wb")
             )
         for number in range(run.parts_done()):
-            part = run.read_part("queries", number)
+            part = run.read_part("queries", number, columns)
             hits, calls = run.read_part("hits", number), run.read_part("calls", number)
             table = draw(part, hits, calls, refs, run.ranks, is_single, min_confidence)
             if parquet is None or tsv is None:
@@ -128,12 +129,20 @@ def tsv_lines(table: pa.Table) -> bytes:
         if name.startswith("p_") and pa.types.is_floating(column.type):
             column = pc.round(column, 4)
         text = pc.fill_null(pc.cast(column, pa.string()), "")
-        text = pc.replace_substring_regex(text, r"[\t\r\n]", " ")
-        doubled = pc.replace_substring(text, '"', '""')
-        quoted = pc.binary_join_element_wise('"', doubled, '"', "")
-        texts.append(pc.if_else(pc.match_substring(text, '"'), quoted, text))
+        texts.append(_escaped(text) if pa.types.is_string(column.type) else text)
+    texts[-1] = pc.binary_join_element_wise(texts[-1], "", "\n")
     lines = pc.binary_join_element_wise(*texts, "\t")
-    return "".join(f"{line}\n" for line in lines.to_pylist()).encode()
+    return b"" if not len(lines) else lines.buffers()[2].to_pybytes()
+
+
+def _escaped(text: pa.StringArray) -> pa.StringArray:
+    """Replace what would end a field, and quote fields with a quote in them."""
+    if not pc.any(pc.match_substring_regex(text, r'[\t\r\n"]')).as_py():
+        return text
+    text = pc.replace_substring_regex(text, r"[\t\r\n]", " ")
+    doubled = pc.replace_substring(text, '"', '""')
+    quoted = pc.binary_join_element_wise('"', doubled, '"', "")
+    return pc.if_else(pc.match_substring(text, '"'), quoted, text)
 
 
 def _fasta(queries: pa.Table, assignments: pa.Table) -> bytes:

@@ -135,5 +135,5 @@ def _search_text(ann: dict[str, Any]) -> str:
     plan = Plan.from_dict(ann)
     return (
         f"{ann['type']}: {plan.probes} of {plan.lists} lists by {plan.dim} dimensions, "
-        f"{plan.shortlist} rows compared, recall@10 {plan.recall:.3f}"
+        f"recall@10 {plan.recall:.3f}"
     )

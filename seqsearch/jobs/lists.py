@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from seqsearch.encoders.base import Encoder
-from seqsearch.index.ann import LEAST_ROWS, Plan, make_lists, save_lists
+from seqsearch.index.ann import LEAST_ROWS, Plan, make_lists, save_lists, unit
+from seqsearch.index.codes import Codes, codes_of
 from seqsearch.index.segments import Segment, sequences_of
 from seqsearch.index.writer import IndexWriter
 from seqsearch.tables import Float32, Int64
 from seqsearch.training.augmentation import Augmentation, augment
 
 EXACT = {"type": "exact"}
-ASKED = 300  # disturbed references that recall is measured on
+ASKED = 600  # disturbed references that recall is measured on
 DISTURBED = Augmentation(crop=0.5, shortest=200, substitutions=0.1, indels=0.01)
 UNLISTED = 0.25  # share of the listed rows that may be searched exhaustively beside them
 BLOCK = 8192
@@ -47,7 +48,7 @@ def search_plan(
     live = np.setdiff1d(np.arange(total), removed)
     if earlier.get("chosen") == "exact" or len(live) < LEAST_ROWS:
         return {**EXACT, **({"chosen": "exact"} if "chosen" in earlier else {})}
-    if "file" in earlier:
+    if "folder" in earlier:
         listed = np.count_nonzero(live < Plan.from_dict(earlier).rows)
         if len(live) - listed <= UNLISTED * listed:
             return earlier
@@ -55,49 +56,68 @@ def search_plan(
     vectors = encoder.encode(
         augment(sequences_of(writer.segments, asked, named=False), DISTURBED, seed=0)
     )
-    vectors = vectors[vectors.any(axis=1)]
-    leading, near = _leading_and_near(writer.segments, live, vectors, encoder.leading)
-    queries = _unit(vectors[:, : encoder.leading])
-    made = make_lists(leading, live, queries, near)
+    vectors = unit(vectors[vectors.any(axis=1)])
+    leading, codes, near = _read_once(writer.segments, live, vectors, encoder.leading)
+    made = make_lists(live, codes, leading, vectors, near)
     if made is None:
         return dict(EXACT)
-    name = f"ann-{writer.number:04d}.faiss"
-    save_lists(made[0], writer.folder / name)
-    return made[1].as_dict(name)
+    centers, lists, plan = made
+    name = f"ann-{writer.number:04d}"
+    save_lists(centers, lists, writer.folder / name)
+    return plan.as_dict(name)
 
 
-def _leading_and_near(
+def _read_once(
     segments: list[Segment], live: Int64, queries: Float32, dim: int
-) -> tuple[Float32, list[set[int]]]:
-    """Return (m, dim) leading dimensions of the rows, and each query's ten nearest by all of them.
+) -> tuple[Float32, Codes, list[set[int]]]:
+    """Read all vectors, for what lists are made of and measured by.
 
-    Rows as similar as the tenth are among the nearest.
+    Returns
+    -------
+    (m, dim) float32
+        Leading dimensions of the live rows, of length 1.
+    Codes
+        Of the same rows.
+    list of set of int
+        Each query's ten nearest rows, by whole vectors; those as similar as the tenth are among
+        them.
     """
-    leading = np.empty((len(live), dim), np.float32)
-    best = np.full((len(queries), 0), -np.inf, np.float32)
-    best_rows = np.empty((len(queries), 0), np.int64)
-    done = 0
+    leading, codes, nearest = [], [], Nearest(queries)
     for segment in segments:
         own = live[(live >= segment.first_row) & (live < segment.first_row + segment.rows)]
         for start in range(0, len(own), BLOCK):
             rows = own[start : start + BLOCK]
-            block = _unit(segment.vectors[rows - segment.first_row].astype(np.float32))
-            leading[done : done + len(rows)] = _unit(block[:, :dim])
-            done += len(rows)
-            products = np.concatenate([best, queries @ block.T], axis=1)
-            numbers = np.concatenate(
-                [best_rows, np.broadcast_to(rows, (len(queries), len(rows)))], axis=1
-            )
-            kept = np.argpartition(-products, min(KEPT, products.shape[1]) - 1, axis=1)[:, :KEPT]
-            best = np.take_along_axis(products, kept, axis=1)
-            best_rows = np.take_along_axis(numbers, kept, axis=1)
-    tenth = -np.sort(-best, axis=1)[:, min(10, best.shape[1]) - 1]
-    is_near = best >= tenth[:, None] - 1e-6
-    return leading, [
-        set(rows[near].tolist()) for rows, near in zip(best_rows, is_near, strict=True)
-    ]
+            block = unit(segment.vectors[rows - segment.first_row].astype(np.float32))
+            leading.append(unit(block[:, :dim]))
+            codes.append(codes_of(block, dim))
+            nearest.look_at(rows, block)
+    return np.concatenate(leading), Codes.concatenate(codes), nearest.found()
 
 
-def _unit(vectors: Float32) -> Float32:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+class Nearest:
+    """The nearest rows of queries, among blocks of rows looked at one after the other.
+
+    Parameters
+    ----------
+    queries : (q, d) float32
+    """
+
+    def __init__(self, queries: Float32) -> None:
+        self._queries = queries
+        self._best = np.full((len(queries), 0), -np.inf, np.float32)
+        self._rows = np.empty((len(queries), 0), np.int64)
+
+    def look_at(self, rows: Int64, vectors: Float32) -> None:
+        """Compare rows, whose vectors are (len(rows), d) float32."""
+        products = np.concatenate([self._best, self._queries @ vectors.T], axis=1)
+        own = np.broadcast_to(rows, (len(self._queries), len(rows)))
+        numbers = np.concatenate([self._rows, own], axis=1)
+        kept = np.argpartition(-products, min(KEPT, products.shape[1]) - 1, axis=1)[:, :KEPT]
+        self._best = np.take_along_axis(products, kept, axis=1)
+        self._rows = np.take_along_axis(numbers, kept, axis=1)
+
+    def found(self) -> list[set[int]]:
+        """Return for each query the rows that are as similar as its tenth, or more."""
+        tenth = -np.sort(-self._best, axis=1)[:, min(10, self._best.shape[1]) - 1]
+        is_near = self._best >= tenth[:, None] - 1e-6
+        return [set(rows[near].tolist()) for rows, near in zip(self._rows, is_near, strict=True)]

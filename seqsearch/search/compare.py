@@ -1,8 +1,8 @@
 """Similarities of our own: from the stored float16 vectors, in one fixed order.
 
 FAISS sums in an order that depends on batch and processor, so near ties could fall either way.
-Candidates are therefore compared again, in float64 and by halving, which vectorises and is the
-same everywhere, and rounded to 1e-6; equal ones are ordered by a hash of the sequence.
+Candidates are therefore compared again, in float64 and in an order of our own that vectorises and
+is the same everywhere, and rounded to 1e-6; equal ones are ordered by a hash of the sequence.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.tables import Float32, Float64, Int64
 from seqsearch.threads import spread
 
+LANES = 32
 MANY = 1000  # candidates of a query from which sorting beats inserting
 UInt16 = np.ndarray[Any, np.dtype[np.uint16]]
 
@@ -60,27 +61,6 @@ class Comparer:
 
         spread(task, len(found), self.threads)
         return similarities
-
-    def best_roughly(self, queries: Float32, found: Int64, count: int) -> Int64:
-        """Return (n, count) int64: of the rows found, about the most similar, in any order.
-
-        Parameters
-        ----------
-        queries : (n, d) float32
-        found : (n, c) int64
-            At least `count` columns; -1: none.
-        """
-        products = np.full(found.shape, -np.inf, np.float32)
-
-        def task(start: int, stop: int) -> None:
-            for first, vectors in self.parts:
-                _multiply(queries, vectors, first, found, products, start, stop)
-
-        spread(task, len(found), self.threads)
-        if found.shape[1] <= count:
-            return found
-        best = np.argpartition(-products, count - 1, axis=1)[:, :count]
-        return np.take_along_axis(found, best, axis=1)
 
 
 def widened(vectors: UInt16, rows: Int64, wide: Float32, threads: int) -> None:
@@ -140,13 +120,26 @@ def _widen(vectors: UInt16, rows: Int64, wide: Float32, start: int, stop: int) -
             wide[i, j] *= scale
 
 
-@njit(nogil=True, cache=True)
-def _scale_of(vector: Float64, squares: Float64) -> float:
+@njit(nogil=True, cache=True, inline="always")
+def _scale_of(square: float) -> float:
     """Return 1 / length, 0 for a vector of zeros."""
-    for j in range(len(vector)):
-        squares[j] = vector[j] * vector[j]
-    total = _tree_sum(squares)
-    return 1.0 / np.sqrt(total) if total > 0.0 else 0.0
+    return 1.0 / np.sqrt(square) if square > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _product(query: Float32, vector: UInt16, sums: Float64) -> float:
+    """Sum products, each exact in float32 as its factors are float16, in a fixed order.
+
+    Number j is added to sum j modulo `LANES`; compilers vectorise that as it stands.
+    """
+    sums[:] = 0.0
+    whole = len(vector) - len(vector) % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            sums[lane] += query[start + lane] * _float_of(vector[start + lane])
+    for j in range(whole, len(vector)):
+        sums[j - whole] += query[j] * _float_of(vector[j])
+    return _tree_sum(sums)
 
 
 @njit(nogil=True, cache=True)
@@ -161,51 +154,24 @@ def _compare(
     stop: int,
 ) -> None:
     """Fill in the similarities of the found rows that lie in one segment."""
-    dim = vectors.shape[1]
-    query, other = np.empty(dim, np.float64), np.empty(dim, np.float64)
-    terms = np.empty(dim, np.float64)
+    query = np.empty(vectors.shape[1], np.float32)
+    other = np.empty_like(query)
+    sums = np.empty(LANES, np.float64)
     for i in range(start, stop):
-        for j in range(dim):
+        for j in range(len(query)):
             query[j] = _float_of(queries[i, j])
-        own = _scale_of(query, terms)
+        own = _scale_of(_product(query, queries[i], sums))
         for c in range(found.shape[1]):
             row = found[i, c] - first
             if row < 0 or row >= len(vectors):
                 continue
             vector = vectors[row]
-            for j in range(dim):
-                other[j] = _float_of(vector[j])
             if scales[found[i, c]] == 0.0:
-                scales[found[i, c]] = _scale_of(other, terms)
-            for j in range(dim):
-                terms[j] = query[j] * other[j]
-            cosine = _tree_sum(terms) * own * scales[found[i, c]]
+                for j in range(len(other)):
+                    other[j] = _float_of(vector[j])
+                scales[found[i, c]] = _scale_of(_product(other, vector, sums))
+            cosine = _product(query, vector, sums) * own * scales[found[i, c]]
             similarities[i, c] = np.float64(np.float32(np.round(cosine * 1e6) / 1e6))
-
-
-@njit(nogil=True, cache=True)
-def _multiply(
-    queries: Float32,
-    vectors: UInt16,
-    first: int,
-    found: Int64,
-    products: Float32,
-    start: int,
-    stop: int,
-) -> None:
-    """Fill in the inner products with the found rows that lie in one segment."""
-    dim = vectors.shape[1]
-    terms = np.empty(dim, np.float32)
-    for i in range(start, stop):
-        query = queries[i]
-        for c in range(found.shape[1]):
-            row = found[i, c] - first
-            if row < 0 or row >= len(vectors):
-                continue
-            vector = vectors[row]
-            for j in range(dim):
-                terms[j] = query[j] * _float_of(vector[j])
-            products[i, c] = _tree_sum(terms)
 
 
 @njit(nogil=True, cache=True)

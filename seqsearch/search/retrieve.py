@@ -11,7 +11,7 @@ from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
 from seqsearch.search.compare import Comparer, UInt16, widened
 from seqsearch.tables import Float32, Int64
-from seqsearch.threads import resolve_threads
+from seqsearch.threads import resolve_threads, spread
 
 EXTRA = 16  # candidates asked for beyond those wanted
 DOUBT = 1e-5  # more than FAISS's float32 sums can be off for normalised vectors
@@ -54,7 +54,7 @@ def open_retriever(store: IndexStore, threads: int = 0, rows: Int64 | None = Non
         Search only these.
     """
     if rows is None and store.manifest.ann["type"] != "exact":
-        return ShortlistRetriever(store, threads)
+        return ListsRetriever(store, threads)
     return ExactRetriever(store, threads, rows)
 
 
@@ -74,7 +74,7 @@ class ExactRetriever:
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
         """Return the nearest rows; see `Retriever`."""
-        halves = _halves(vectors)
+        halves = _halves(vectors, self.threads)
         wide = np.empty(vectors.shape, np.float32)
         widened(halves, np.arange(len(vectors)), wide, self.threads)
         rows = np.full((len(vectors), count), -1, np.int64)
@@ -100,40 +100,29 @@ class ExactRetriever:
         return rows, similarities
 
 
-class ShortlistRetriever:
-    """Finds a short list by inverted lists over leading dimensions, and compares those rows.
-
-    Rows that were added since the lists were made are searched exhaustively, by the same
-    dimensions.
-    """
+class ListsRetriever:
+    """Finds rows by inverted lists of codes, and compares the best of them in full."""
 
     def __init__(self, store: IndexStore, threads: int = 0) -> None:
         self.threads = resolve_threads(threads)
         self._comparer = Comparer(store, self.threads)
         self._lists = InvertedLists.open(store)
-        plan = self._lists.plan
-        self._later = store.live_rows[store.live_rows >= plan.rows]
-        self._flat = _flat_index(self._comparer, self._later, plan.dim)
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
         """Return the nearest rows; see `Retriever`."""
-        plan = self._lists.plan
-        halves = _halves(vectors)
-        short = np.empty((len(vectors), plan.dim), np.float32)
-        widened(halves, np.arange(len(vectors)), short, self.threads)
-        asked = max(plan.shortlist, 2 * count)
-        found = self._lists.search(short, asked, self.threads)
-        if len(self._later):
-            wanted = min(asked, len(self._later))
-            _, positions = self._flat.search(short, wanted, self.threads)
-            found = np.concatenate([found, self._later[positions]], axis=1)
-        found = self._comparer.best_roughly(vectors, found, count + EXTRA)
-        similarities = self._comparer.order(halves, found)
+        found = self._lists.search(vectors, count + EXTRA, self.threads)
+        similarities = self._comparer.order(_halves(vectors, self.threads), found)
         return found[:, :count].copy(), similarities[:, :count].astype(np.float32)
 
 
-def _halves(vectors: Float32) -> UInt16:
-    return vectors.astype(np.float16).view(np.uint16)
+def _halves(vectors: Float32, threads: int) -> UInt16:
+    halves = np.empty(vectors.shape, np.float16)
+
+    def task(start: int, stop: int) -> None:
+        halves[start:stop] = vectors[start:stop]
+
+    spread(task, len(vectors), threads)
+    return halves.view(np.uint16)
 
 
 def _flat_index(comparer: Comparer, rows: Int64, dim: int) -> FlatIndex:

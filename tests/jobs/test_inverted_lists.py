@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 
 from seqsearch.errors import FolderError, SettingsError
+from seqsearch.index.ann import FILES
 from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import lists
 from seqsearch.jobs.build import add_to_index, remove_from_index
 from seqsearch.jobs.inspecting import verify_index
-from seqsearch.search.retrieve import ExactRetriever, ShortlistRetriever, open_retriever
+from seqsearch.search.retrieve import ExactRetriever, ListsRetriever, open_retriever
 from seqsearch.settings import BuildSettings
 
 
@@ -41,13 +43,13 @@ def test_the_plan_reaches_its_recall(index: Path) -> None:
     assert plan["type"] == "ivf"
     assert plan["recall"] >= 0.99
     assert plan["dim"] == 256  # the learned part leads
-    assert plan["file"] in read_manifest(index).files
+    assert f"{plan['folder']}/signs.npy" in read_manifest(index).files
     store = IndexStore.open(index)
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(store.live_rows, 100, replace=False))
     vectors = np.concatenate([s.vectors for s in store.segments])[rows].astype(np.float32)
     near, found = ExactRetriever(store).search(vectors, 10), open_retriever(store)
-    assert isinstance(found, ShortlistRetriever)
+    assert isinstance(found, ListsRetriever)
     rows, similarities = found.search(vectors, 10)
     assert (similarities >= near[1][:, 9:] - 1e-6).mean() >= 0.99
     same = rows == near[0]
@@ -96,7 +98,7 @@ def test_many_added_rows_make_new_lists(bench, changed, records) -> None:
     fasta, table = bench.library(more)
     add_to_index(changed, fasta, taxonomy=table)
     after = read_manifest(changed).ann
-    assert after["file"] != before["file"]
+    assert after["folder"] != before["folder"]
     assert after["rows"] > before["rows"]
 
 
@@ -109,12 +111,22 @@ def test_removed_rows_are_not_found(bench, changed, records) -> None:
         assert gone.name not in hit["reference"]["labels"]
 
 
-def test_damaged_lists_are_named(changed) -> None:
-    file = changed / read_manifest(changed).ann["file"]
-    size = file.stat().st_size
-    file.write_bytes(b"\0" * size)
-    with pytest.raises(FolderError, match=r"ann-0001\.faiss"):
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_lists_are_named(changed, name) -> None:
+    file = changed / read_manifest(changed).ann["folder"] / name
+    whole = file.read_bytes()
+    file.write_bytes(b"\0" * len(whole))
+    with pytest.raises(FolderError, match=re.escape(f"ann-0001/{name}: not a readable array")):
         open_retriever(IndexStore.open(changed))
     file.unlink()
     with pytest.raises(FolderError, match="a file of the index is missing"):
         IndexStore.open(changed)
+
+
+def test_lists_of_other_sizes_are_refused(changed) -> None:
+    folder = changed / read_manifest(changed).ann["folder"]
+    rows = np.load(folder / "rows.npy")
+    (folder / "starts.npy").unlink()
+    np.save(folder / "starts.npy", np.full(len(np.load(folder / "centers.npy")) + 1, len(rows) + 5))
+    with pytest.raises(FolderError, match="its files are damaged; build it again"):
+        open_retriever(IndexStore.open(changed))
