@@ -13,6 +13,7 @@ from typing import Any
 from seqsearch.dna.reading import read_sequences
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.pipeline import prepare
+from seqsearch.jobs.repeats import Seen
 from seqsearch.search.calls import calls_of
 from seqsearch.search.candidates import align_candidates, find_candidates, with_strands
 from seqsearch.search.retrieve import open_retriever
@@ -44,14 +45,14 @@ def main() -> None:
 
         print(f"{count:,} queries, {options.threads} threads: microseconds a query")
         timed("read", lambda: next(read_sequences(options.reads, options.queries)))
-        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings))
+        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings, Seen()))
         batch = found.batch
         near = timed("search", lambda: find_candidates(batch, found.vectors, retriever, store, 50))
         timed("strand (--align 0)", lambda: with_strands(near, batch, store, "both", 0))
         placed = timed("align", lambda: align_candidates(near, batch, store, 20, "both", 0))
         rows = placed.rows[:, :20]
         ballots = timed("vote", lambda: vote(store.taxonomy, store.votes, rows, placed.scores, 0))
-        timed("calls", lambda: calls_of(ballots, store.taxonomy, found.usable))
+        timed("calls", lambda: calls_of(ballots, store.taxonomy, found.numbers))
 
 
 if __name__ == "__main__":

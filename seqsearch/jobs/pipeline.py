@@ -19,6 +19,7 @@ from seqsearch.dna.reading import Reads
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
+from seqsearch.jobs.repeats import Answers, Distinct, Seen
 from seqsearch.libraries.records import defect_problems, first_problem, problems_where
 from seqsearch.runs.results import EITHER, MINUS, PLUS, Calls, Hits
 from seqsearch.search.calls import calls_of
@@ -62,10 +63,12 @@ class Prepared:
     ----------
     queries : pyarrow.Table
         The part for queries/, with the problem of those that cannot be searched.
-    usable : (u,) int64
-        Places of the queries that can be.
+    numbers : (n,) int64
+        Numbers in the run of the queries that can be.
+    distinct : Distinct
+        Sequences of those queries.
     batch : SequenceBatch
-        Those queries.
+        The u distinct sequences that are new.
     vectors : dict of int to (u, d) float32
         By strand; `EITHER` where the encoder tells none from the other.
     fraction : float or None
@@ -73,7 +76,8 @@ class Prepared:
     """
 
     queries: pa.Table
-    usable: Int64
+    numbers: Int64
+    distinct: Distinct
     batch: SequenceBatch
     vectors: dict[int, Float32]
     fraction: float | None
@@ -110,10 +114,10 @@ def search_all(
     Reading, encoding and searching run in threads of their own, two batches ahead at most;
     aligning, voting and what the caller does run in the caller's.
     """
+    seen, answers = Seen(), Answers()
     timed_reads = prefetch(_timed(reads, clock, "read"))
-    prepared = prefetch(
-        _timed((prepare(first, r, encoder, settings) for first, r in timed_reads), clock, "encode")
-    )
+    encoded = (prepare(first, some, encoder, settings, seen) for first, some in timed_reads)
+    prepared = prefetch(_timed(encoded, clock, "encode"))
     nearest = (
         Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
         for p in prepared
@@ -125,9 +129,10 @@ def search_all(
         with clock.timed("vote"):
             voters = candidates.rows[:, : candidates.scores.shape[1]]
             ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
-            numbers = batch.queries["query"].to_numpy()[batch.usable]
-            calls = calls_of(ballots, store.taxonomy, numbers)
-        hits = hits_of(candidates, numbers, settings.hits)
+            new = batch.distinct.first + np.arange(len(batch.batch))
+            calls = calls_of(ballots, store.taxonomy, new)
+            answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
+            hits, calls = answers.of(batch.distinct.number, batch.numbers)
         yield Searched(batch.queries, hits, calls, batch.fraction)
 
 
@@ -149,14 +154,19 @@ def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
         yield item
 
 
-def prepare(first: int, reads: Reads, encoder: Encoder, settings: QuerySettings) -> Prepared:
-    """Find out which reads can be searched, and encode those on the strands asked for."""
+def prepare(
+    first: int, reads: Reads, encoder: Encoder, settings: QuerySettings, seen: Seen
+) -> Prepared:
+    """Find out which reads can be searched, and encode what is new on the strands asked for."""
     batch = reads.batch
     problem = first_problem(
         defect_problems(reads), problems_where(~encoder.encodable(batch), encoder.why_not())
     )
     usable = np.flatnonzero(pc.is_null(problem).to_numpy(zero_copy_only=False))
     chosen = batch if len(usable) == len(batch) else batch.take(usable)
+    distinct = seen.distinct(chosen)
+    if len(distinct.new) < len(chosen):
+        chosen = chosen.take(distinct.new)
     vectors = {}
     if encoder.is_strand_free:
         vectors[EITHER] = encoder.encode(chosen)
@@ -166,7 +176,7 @@ def prepare(first: int, reads: Reads, encoder: Encoder, settings: QuerySettings)
         if settings.strand in ("both", "minus"):
             vectors[MINUS] = encoder.encode(reverse_complement(chosen))
     queries = _query_table(first, reads, problem, settings.keep_sequences)
-    return Prepared(queries, usable, chosen, vectors, reads.fraction)
+    return Prepared(queries, first + usable, distinct, chosen, vectors, reads.fraction)
 
 
 def _query_table(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,17 @@ class Hits:
     strand: Int8
     alignment: Int32
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Hits]) -> Hits:
+        """Return the hits of all parts, in order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def take(self, rows: Int64, query: Int64) -> Hits:
+        """Return (m,) rows of these, as hits of other queries, (m,) int64."""
+        taken = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        return Hits(**{**taken, "query": query})
+
     def table(self) -> pa.Table:
         """Return the columns as an Arrow table; NaN becomes null, the strand "+" or "-"."""
         signs = pa.array(["-", "+"]).take(pa.array((self.strand > 0).astype(np.int8)))
@@ -100,6 +112,21 @@ class Calls:
     tied: Int32
     alternatives: pa.ListArray
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Calls]) -> Calls:
+        """Return the calls of all parts, in order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(_joined([getattr(part, name) for part in parts]) for name in names))
+
+    def take(self, rows: Int64, query: Int64) -> Calls:
+        """Return (m,) rows of these, as calls of other queries, (m,) int64."""
+        chosen: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            is_array = isinstance(column, np.ndarray)
+            chosen[field.name] = column[rows] if is_array else column.take(pa.array(rows))
+        return Calls(**{**chosen, "query": query})
+
     def table(self, ranks: tuple[str, ...]) -> pa.Table:
         """Return the columns as an Arrow table, ranks by name."""
         return pa.table(
@@ -113,6 +140,12 @@ class Calls:
                 "alternatives": self.alternatives,
             }
         )
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    if isinstance(columns[0], np.ndarray):
+        return np.concatenate(columns)
+    return pa.concat_arrays(columns)
 
 
 def _without_nan(values: Float32) -> pa.Array:
