@@ -13,7 +13,7 @@ from seqsearch.jobs.opened import open_index
 from seqsearch.settings import BuildSettings
 
 # Similarities of an untrained encoder can be worked out by hand.
-SPECTRUM = BuildSettings(encoder="spectrum")
+SPECTRUM = BuildSettings(encoder="spectrum", calibrate=False)
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seqsearch.dna.reading import read_sequences
+from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.pipeline import prepare
 from seqsearch.jobs.repeats import Seen
@@ -52,7 +53,11 @@ def main() -> None:
         placed = timed("align", lambda: align_candidates(near, batch, store, 20, "both", 0))
         rows = placed.rows[:, :20]
         ballots = timed("vote", lambda: vote(store.taxonomy, store.votes, rows, placed.scores, 0))
-        timed("calls", lambda: calls_of(ballots, store.taxonomy, found.numbers))
+        judge, lengths = Judge(store), batch.lengths
+        probable = timed(
+            "probability", lambda: judge.probabilities(placed, ballots, lengths, settings)
+        )
+        timed("calls", lambda: calls_of(ballots, probable, store.taxonomy, found.numbers))
 
 
 if __name__ == "__main__":

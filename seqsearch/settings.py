@@ -28,10 +28,13 @@ class BuildSettings:
         Worker threads; 0 means every core this process may use.
     search : str
         One of `SEARCHES`: exact, or what measures faster at hardly less recall.
+    calibrate : bool
+        Whether the library is asked for its own references, to calibrate probabilities on it.
     """
 
     encoder: str = DEFAULT_ENCODER
     search: str = "auto"
+    calibrate: bool = True
     device: str = "auto"
     threads: int = 0
 
@@ -59,6 +62,9 @@ class QuerySettings:
         Search only below this taxon.
     min_confidence : float
         Probability in [0, 1] that a rank must reach to be named; 0 names every rank.
+    novelty_prior : str or None
+        "species=0.3,genus=0.1": shares of the queries whose taxon at a rank, and none above, is
+        expected not to be in the library; None: a fifth at the lowest rank.
     batch_size : int
         Sequences that travel together and become one part of the run folder.
     """
@@ -91,15 +97,22 @@ class QuerySettings:
             self.min_confidence,
             "a number in [0, 1]",
         )
-        _check(
-            self.novelty_prior is None,
-            "novelty-prior",
-            self.novelty_prior,
-            "nothing (probabilities are vote shares in this version, so no prior re-weights them)",
-        )
+        _ = self.prior
         _check(self.batch_size >= 1, "batch-size", self.batch_size, "1 or more")
         _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
+
+    @property
+    def prior(self) -> dict[str, float] | None:
+        """`novelty_prior` by rank."""
+        if self.novelty_prior is None:
+            return None
+        pairs = [pair.partition("=") for pair in self.novelty_prior.split(",")]
+        try:
+            return {rank.strip(): float(share) for rank, _, share in pairs}
+        except ValueError as error:
+            expected = "rank=share, more of them behind commas, as in species=0.3,genus=0.1"
+            raise SettingsError("novelty-prior", self.novelty_prior, expected) from error
 
     def that_decide(self) -> dict[str, Any]:
         """Return the settings that change what is in a run folder, to compare two runs."""

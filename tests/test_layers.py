@@ -47,7 +47,7 @@ except SystemExit as end:
     assert not end.code, end.code
 """
 SLOW = {"numpy", "pyarrow", "duckdb", "faiss", "numba", "sklearn", "scipy", "Bio", "torch"}
-OPTIONAL = {"torch", "transformers", "accelerate", "sklearn", "plotly", "umap", "matplotlib"}
+OPTIONAL = {"torch", "transformers", "accelerate", "plotly", "umap", "matplotlib"}
 
 
 def run(statement: str, forbidden: set[str]) -> subprocess.CompletedProcess[str]:

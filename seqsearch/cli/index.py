@@ -33,6 +33,10 @@ def build(
     search: Annotated[
         str, typer.Option("--search", help="auto, or exact whatever the size.")
     ] = "auto",
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate/--no-calibrate", help="Calibrate probabilities on this library."),
+    ] = True,
     device: Device = "auto",
     threads: Threads = 0,
     overwrite: Overwrite = False,
@@ -54,10 +58,23 @@ def build(
             format=format,
             marker=marker,
             overwrite=overwrite,
-            settings=BuildSettings(encoder=encoder, search=search, device=device, threads=threads),
+            settings=BuildSettings(encoder, search, calibrate, device, threads),
             progress=report,
         )
     _say_change(change, quiet, json)
+
+
+@app.command()
+def calibrate(index: Folder, threads: Threads = 0, quiet: Quiet = False) -> None:
+    """Calibrate the probabilities of an index on its own references.
+
+    Example: seqsearch index calibrate indexes/coi
+    """
+    from seqsearch.jobs.calibrating import calibrate_anew
+
+    manifest = calibrate_anew(index, threads)
+    if not quiet:
+        say(f"{index} is calibrated (state {manifest.number})")
 
 
 @app.command()

@@ -40,7 +40,14 @@ def query(
     taxon: Annotated[
         str | None, typer.Option("--taxon", help="Search only below this name.", show_default=False)
     ] = None,
-    novelty_prior: Annotated[str | None, typer.Option("--novelty-prior", hidden=True)] = None,
+    novelty_prior: Annotated[
+        str | None,
+        typer.Option(
+            "--novelty-prior",
+            help="Shares not in the library, as species=0.3,genus=0.1.",
+            show_default="a fifth at the lowest rank",
+        ),
+    ] = None,
     unassigned_out: UnassignedOut = None,
     sequences: Annotated[
         bool, typer.Option("--sequences/--no-sequences", help="Keep sequences in the run.")

@@ -33,6 +33,12 @@ def mix64(x: np.uint64) -> np.uint64:
     return x ^ (x >> np.uint64(31))
 
 
+def mixed(words: UInt64) -> UInt64:
+    """Return `mix64` of each of many integers."""
+    function: Any = mix64.py_func  # numpy does the same to every element
+    return np.asarray(function(words), np.uint64)
+
+
 @njit(nogil=True, cache=True)
 def _hash(bases: UInt8, offsets: Int64, result: UInt64) -> None:
     prime, other = np.uint64(0x100000001B3), np.uint64(0xD6E8FEB86659FD93)

@@ -25,7 +25,7 @@ class Manifest:
     number : int
         Counts the states of this folder from 1.
     action : str
-        What made it: build, add, remove.
+        What made it: build, add, remove, calibrate.
     created : str
         ISO 8601, UTC.
     package_version : str
@@ -52,7 +52,7 @@ class Manifest:
         type ("exact" or `ann.KIND`), its folder, settings and measured recall; `chosen` where the
         user did.
     calibration : str
-        File, "" where probabilities are vote shares.
+        File, "" where the library is too small for one of its own.
     notes : tuple of str
         What the repair of the taxonomy did.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,16 @@ from seqsearch.index.manifest import (
 )
 from seqsearch.index.segments import Segment, live_labels, write_segment
 from seqsearch.index.store import IndexStore
-from seqsearch.tables import Float32, Int64, delete, foreign_files, naming, whole_file, write_array
+from seqsearch.tables import (
+    Float32,
+    Int64,
+    delete,
+    foreign_files,
+    naming,
+    whole_file,
+    write_array,
+    write_json,
+)
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
 _ANN_FILES = "|".join(file.replace(".", r"\.") for file in ANN_FILES)
@@ -39,6 +49,7 @@ _OWN = (
     r"encoder(-\d{4,})?(/[\w.-]+\.(json|safetensors|md|txt))?",
     r"catalog-\d{4,}\.duckdb(\.wal)?",
     r"removed-\d{4,}\.npy",
+    r"calibration-\d{4,}\.json",
     rf"ann-\d{{4,}}(/({_ANN_FILES}))?",
 )
 
@@ -128,6 +139,7 @@ class IndexWriter:
         encoder: dict[str, Any],
         sources: tuple[dict[str, Any], ...],
         ann: dict[str, Any],
+        calibration: str = "",
         package_version: str,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
@@ -142,6 +154,8 @@ class IndexWriter:
             With `folder`, the encoder's own folder inside the index.
         ann : dict
             With `folder`, if it has one.
+        calibration : str
+            File of an earlier state that goes on serving.
         """
         everything = self.segments
         removed_file = self._write_removed(removed)
@@ -149,7 +163,7 @@ class IndexWriter:
         labels = live_labels(everything, removed)
         ranks = tuple(rank for rank in ranks if labels[rank].null_count < len(labels))
         summary = self._write_catalog(catalog, everything, labels, ranks, sources)
-        names = [catalog, *([removed_file] if removed_file else [])]
+        names = [name for name in (catalog, removed_file, calibration) if name]
         names += [f"{ann['folder']}/{file}" for file in ANN_FILES if "folder" in ann]
         names += [
             f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
@@ -162,7 +176,7 @@ class IndexWriter:
         manifest = Manifest(
             number=self.number,
             action=action,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=_now(),
             package_version=package_version,
             marker=marker,
             ranks=ranks,
@@ -177,8 +191,27 @@ class IndexWriter:
             sources=sources,
             views=(segments.VIEW,),
             ann=ann,
-            calibration="",
+            calibration=calibration,
             notes=tuple(_notes(summary)),
+        )
+        commit(self.folder, manifest)
+        return manifest
+
+    def commit_calibration(self, values: dict[str, Any]) -> Manifest:
+        """Write a calibration, then the manifest of a state that differs in nothing else."""
+        if self.store is None:
+            raise ValueError("there is no state to calibrate")
+        name = f"calibration-{self.number:04d}.json"
+        write_json(values, self.folder / name)
+        before = self.store.manifest
+        files = {path: known for path, known in before.files.items() if path != before.calibration}
+        manifest = replace(
+            before,
+            number=self.number,
+            action="calibrate",
+            created=_now(),
+            calibration=name,
+            files=files | describe_files(self.folder, [name]),
         )
         commit(self.folder, manifest)
         return manifest
@@ -251,6 +284,10 @@ def _number(path: Path) -> int:
         return int(json.loads(path.read_text())["number"])
     except (OSError, ValueError, KeyError, TypeError):  # it is replaced
         return 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _notes(summary: CatalogSummary) -> list[str]:

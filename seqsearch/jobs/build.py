@@ -20,6 +20,7 @@ from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.index.writer import IndexWriter, check_target
+from seqsearch.jobs.calibrating import calibrate_index
 from seqsearch.jobs.importing import (
     Imported,
     Progress,
@@ -123,6 +124,9 @@ def build_index(
                 package_version=VERSION,
             )
         writer.drop_history()
+        if settings.calibrate:
+            progress("calibrate", 0, None)
+            manifest = calibrate_index(folder, encoder, settings.threads)
     return Change(folder, manifest, imported.sources)
 
 
@@ -227,6 +231,7 @@ def _next_state(
             encoder=store.manifest.encoder,
             sources=sources,
             ann=search_plan(writer, encoder, removed, store.manifest.ann),
+            calibration=store.manifest.calibration,
             package_version=VERSION,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
 from seqsearch.index.ann import Plan
-from seqsearch.index.manifest import CURRENT, check_hashes, read_manifest
+from seqsearch.index.manifest import CURRENT, Manifest, check_hashes, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.search.retrieve import open_retriever
 
@@ -113,6 +114,7 @@ def describe_index(index: str | Path) -> dict[str, Any]:
         "seqsearch": manifest.package_version,
         "encoder": manifest.encoder["name"],
         "search": _search_text(manifest.ann),
+        "calibration": _calibration_text(folder, manifest),
         "ranks": list(manifest.ranks),
         "counts": manifest.counts,
         "bytes": sum(file["size"] for file in manifest.files.values()),
@@ -122,6 +124,19 @@ def describe_index(index: str | Path) -> dict[str, Any]:
         ],
         "notes": list(manifest.notes),
     }
+
+
+def _calibration_text(folder: Path, manifest: Manifest) -> str:
+    """Say where the probabilities of an index come from."""
+    if not manifest.calibration:
+        return "of other libraries (index calibrate makes its own, from 500 named references on)"
+    try:
+        about = json.loads((folder / manifest.calibration).read_text())["about"]
+        return f"its own, {about['queries']:,} queries of {about['records']:,} records"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FolderError(
+            folder / manifest.calibration, "not a calibration", advice="calibrate the index again"
+        ) from error
 
 
 def _search_text(ann: dict[str, Any]) -> str:

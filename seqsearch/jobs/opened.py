@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.importing import Progress, silent
 from seqsearch.jobs.inspecting import describe_index, encoder_of
+from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.opened_run import Run
 from seqsearch.jobs.pipeline import Clock, Searched, search_all
 from seqsearch.jobs.querying import QueryFiles, query_files
@@ -121,6 +123,7 @@ class Index:
         """
         settings = QuerySettings(threads=self.threads, **options)
         self.load(settings.taxon)
+        self._judge.check(settings)
         given = [files] if isinstance(files, (str, Path)) else list(files)
         job = QueryFiles(
             [str(file) for file in given],
@@ -134,7 +137,7 @@ class Index:
         """Load now what the first search would load."""
         start = time.perf_counter()
         self._retriever(taxon)
-        _ = self.store.taxonomy, self.store.votes
+        _ = self.store.taxonomy, self.store.votes, self._judge
         self.opened_s += time.perf_counter() - start
 
     def close(self) -> None:
@@ -145,7 +148,12 @@ class Index:
         self, reads: Iterable[tuple[int, Reads]], settings: QuerySettings, clock: Clock
     ) -> Iterator[Searched]:
         retriever = self._retriever(settings.taxon)
-        return search_all(reads, self.encoder, self.store, retriever, settings, clock)
+        self._judge.check(settings)
+        return search_all(reads, self.encoder, self.store, retriever, self._judge, settings, clock)
+
+    @cached_property
+    def _judge(self) -> Judge:
+        return Judge(self.store)
 
     def _retriever(self, taxon: str | None) -> Retriever:
         if taxon not in self._retrievers:

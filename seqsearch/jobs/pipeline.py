@@ -19,6 +19,7 @@ from seqsearch.dna.reading import Reads
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
+from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.repeats import Answers, Distinct, Seen
 from seqsearch.libraries.records import defect_problems, first_problem, problems_where
 from seqsearch.runs.results import EITHER, MINUS, PLUS, Calls, Hits
@@ -106,6 +107,7 @@ def search_all(
     encoder: Encoder,
     store: IndexStore,
     retriever: Retriever,
+    judge: Judge,
     settings: QuerySettings,
     clock: Clock,
 ) -> Iterator[Searched]:
@@ -130,7 +132,8 @@ def search_all(
             voters = candidates.rows[:, : candidates.scores.shape[1]]
             ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
             new = batch.distinct.first + np.arange(len(batch.batch))
-            calls = calls_of(ballots, store.taxonomy, new)
+            probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
+            calls = calls_of(ballots, probable, store.taxonomy, new)
             answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
             hits, calls = answers.of(batch.distinct.number, batch.numbers)
         yield Searched(batch.queries, hits, calls, batch.fraction)

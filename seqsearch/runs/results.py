@@ -96,8 +96,11 @@ class Calls:
     taxon : (m,) int32
     name : (m,) pyarrow string
     probability : (m,) float32
-        That this name is right; in this version the share of the votes. Never rises from a rank
-        to the one below.
+        That this name is right; never rises from a rank to the one below.
+    hidden : (m,) float32
+        That the query's own taxon at this rank is not in the library; never falls.
+    share : (m,) float32
+        Of the votes.
     tied : (m,) int32
         How many names share the best place; 1 where it is alone.
     alternatives : (m,) pyarrow list of struct
@@ -109,6 +112,8 @@ class Calls:
     taxon: Int32
     name: pa.StringArray
     probability: Float32
+    hidden: Float32
+    share: Float32
     tied: Int32
     alternatives: pa.ListArray
 
@@ -136,6 +141,8 @@ class Calls:
                 "taxon": self.taxon,
                 "name": self.name,
                 "probability": self.probability,
+                "hidden": self.hidden,
+                "share": self.share,
                 "tied": self.tied,
                 "alternatives": self.alternatives,
             }

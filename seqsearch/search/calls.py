@@ -7,21 +7,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.runs.results import ALTERNATIVE, Calls
+from seqsearch.search.calibrate import Probabilities
 from seqsearch.search.vote import Ballots
 from seqsearch.tables import Bool, Float32, Int64, lists_from, one_array, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
-IDENTIFIED, PARTIAL, AMBIGUOUS = "identified", "partial", "ambiguous"
+IDENTIFIED, PARTIAL, AMBIGUOUS, NOVEL = "identified", "partial", "ambiguous", "novel"
 UNASSIGNED, INVALID = "unassigned", "invalid"
+SURELY_HIDDEN = 0.8  # probability from which a taxon counts as missing from the library
 LEAST_SHARE = 0.005  # names with less are not worth a line among the alternatives
 
 
-def calls_of(ballots: Ballots, taxonomy: Taxonomy, queries: Int64) -> Calls:
+def calls_of(
+    ballots: Ballots, probable: Probabilities, taxonomy: Taxonomy, queries: Int64
+) -> Calls:
     """Turn votes into one row per query and named rank.
 
     Parameters
     ----------
     ballots : Ballots
+    probable : Probabilities
     taxonomy : Taxonomy
     queries : (n,) int64
         Number of each query in the run.
@@ -39,7 +44,9 @@ def calls_of(ballots: Ballots, taxonomy: Taxonomy, queries: Int64) -> Calls:
         rank=rank.astype(np.int32),
         taxon=taxon,
         name=taxonomy.names_of(taxon),
-        probability=ballots.share[at, rank],
+        probability=probable.right[at, rank],
+        hidden=probable.hidden[at, rank],
+        share=ballots.share[at, rank],
         tied=ballots.tied[at, rank],
         alternatives=lists_from(structs, offsets),
     )
@@ -76,9 +83,12 @@ def draw(
     has_problem = pc.is_valid(queries["problem"]).to_numpy(zero_copy_only=False)
     best = _best_hits(queries, hits, refs)
     has_hits = best["n_hits"].to_numpy() > 0
-    # 0 invalid, 1 ambiguous, 2 identified, 3 partial, 4 unassigned: the first that holds
-    verdict = np.select([has_problem, is_tied, last == len(ranks) - 1, last >= 0], [0, 1, 2, 3], 4)
-    words = pa.array([INVALID, AMBIGUOUS, IDENTIFIED, PARTIAL, UNASSIGNED])
+    novel = sheet.hidden[np.arange(len(queries)), asked]
+    is_novel = (last >= 0) & (asked > last) & (novel >= SURELY_HIDDEN)
+    # 0 invalid, 1 ambiguous, 2 identified, 3 novel, 4 partial, 5 unassigned: the first that holds
+    conditions = [has_problem, is_tied, last == len(ranks) - 1, is_novel, last >= 0]
+    verdict = np.select(conditions, range(5), 5)
+    words = pa.array([INVALID, AMBIGUOUS, IDENTIFIED, NOVEL, PARTIAL, UNASSIGNED])
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "query": queries["query"],
         "query_id": queries["query_id"],
@@ -93,12 +103,12 @@ def draw(
     for position, rank in enumerate(ranks):
         p = sheet.probability[:, position]
         columns[f"p_{rank}"] = pa.array(p, mask=np.isnan(p) | is_single[position])
-    nothing = len(queries)
-    columns["p_novel"] = pa.nulls(nothing, pa.float32())
-    columns["novel_rank"] = pa.nulls(nothing, pa.string())
+    columns["p_novel"] = pa.array(novel, mask=np.isnan(novel))
+    novel_at = pa.array(asked, mask=verdict != 3)
+    columns["novel_rank"] = pa.array(ranks, pa.string()).take(novel_at)
     for name in ("best_ref", "similarity", "identity", "query_coverage", "n_hits"):
         columns[name] = best[name]
-    needs_names = (verdict == 1) | (verdict == 3) | (verdict == 4)
+    needs_names = (verdict == 1) | (verdict >= 3)
     columns["alternatives"] = sheet.candidates(np.where(needs_names, asked, -1))
     columns["reason"] = _reasons(queries, sheet, verdict, asked, has_hits, ranks, min_confidence)
     return pa.table(columns)
@@ -125,6 +135,8 @@ class _Sheet:
         self.rows[at, rank] = np.arange(len(calls))
         self.probability = np.full(self.rows.shape, np.nan, np.float32)
         self.probability[at, rank] = to_numpy(calls["probability"])
+        self.hidden = np.full(self.rows.shape, np.nan, np.float32)
+        self.hidden[at, rank] = to_numpy(calls["hidden"])
         self.tied = np.zeros(self.rows.shape, np.int32)
         self.tied[at, rank] = to_numpy(calls["tied"])
 
@@ -162,7 +174,7 @@ class _Sheet:
         lines = self.cell(position)
         wanted = lines[lines >= 0]
         own = self.calls.take(pa.array(wanted))
-        first = _with_share(one_array(own["name"]), to_numpy(own["probability"]))
+        first = _with_share(one_array(own["name"]), to_numpy(own["share"]))
         lists = one_array(own["alternatives"])
         inside = lists.flatten()
         others = _with_share(inside.field(0), to_numpy(inside.field(1)))
@@ -224,12 +236,22 @@ def _reasons(
     )
     tied = sheet.tied[np.arange(len(asked)), asked].astype(str)
     ties = pc.binary_join_element_wise(pa.array(tied, pa.string()), " names tie for ", rank, "")
+    missing = np.where(asked >= 0, sheet.hidden[np.arange(len(asked)), asked], 0)
+    new = pc.binary_join_element_wise(
+        "its ",
+        rank,
+        " is probably not in the library (",
+        _fraction(missing.astype(np.float32)),
+        ")",
+        "",
+    )
     texts = {
         0: one_array(queries["problem"]),
         1: ties,
         2: "",
-        3: pc.fill_null(too_low, "the library names the nearest references no further"),
-        4: pc.if_else(
+        3: new,
+        4: pc.fill_null(too_low, "the library names the nearest references no further"),
+        5: pc.if_else(
             pa.array(has_hits), pc.fill_null(too_low, "no name at any rank"), "no reference found"
         ),
     }

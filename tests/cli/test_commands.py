@@ -307,7 +307,7 @@ def test_query_prints_json_or_nothing(
         ("--min-confidence 0", ["Apis mellifera", "Bombus terrestris"]),
         ("--strand plus --candidates 10 --align 0", ["Apis mellifera", None]),
         ("--taxon Bombus --min-confidence 0", ["Bombus terrestris", "Bombus terrestris"]),
-        ("--hits 1 --candidates 1", ["Apis mellifera", "Bombus terrestris"]),
+        ("--hits 1 --candidates 1 --min-confidence 0.3", ["Apis mellifera", "Bombus terrestris"]),
     ],
 )
 def test_query_options(

@@ -62,7 +62,8 @@ class Workbench:
     def index(self, *libraries: tuple[Path, Path], **settings: Any) -> Path:
         out = self.path("index")
         fasta, tables = [one for one, _ in libraries], [two for _, two in libraries]
-        build_index(fasta, out, taxonomy=tables, settings=BuildSettings(**settings))
+        chosen = BuildSettings(**{"calibrate": False, **settings})
+        build_index(fasta, out, taxonomy=tables, settings=chosen)
         return out
 
     def query(self, index: Path, reads: Path, threads: int = 2, **options: Any) -> Run:

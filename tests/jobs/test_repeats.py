@@ -36,7 +36,13 @@ def answer(batch: SequenceBatch, first: int) -> tuple[Hits, Calls]:
     ranks = np.zeros(len(called), np.int32)
     alternatives = lists_from(structs, np.arange(len(called) + 1))
     calls = Calls(
-        first + called, ranks, ranks, names, np.ones(len(called), np.float32), ranks, alternatives
+        first + called,
+        ranks,
+        ranks,
+        names,
+        *([np.ones(len(called), np.float32)] * 3),
+        ranks,
+        alternatives,
     )
     return hits, calls
 

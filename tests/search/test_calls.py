@@ -18,8 +18,14 @@ FIRST = 100  # number of the first query of the part
 Call = dict[str, Any]  # name, p, tied, others: (name, share) ...
 
 
-def a_call(name: str, p: float, tied: int = 1, others: tuple[tuple[str, float], ...] = ()) -> Call:
-    return {"name": name, "p": p, "tied": tied, "others": others}
+def a_call(
+    name: str,
+    p: float,
+    tied: int = 1,
+    others: tuple[tuple[str, float], ...] = (),
+    hidden: float = 0.0,
+) -> Call:
+    return {"name": name, "p": p, "tied": tied, "others": others, "hidden": hidden}
 
 
 def query(
@@ -60,6 +66,8 @@ def drawn(
             "rank": pa.array([rank for _, rank, _ in called], pa.string()),
             "name": pa.array([call["name"] for _, _, call in called], pa.string()),
             "probability": pa.array([call["p"] for _, _, call in called], pa.float32()),
+            "hidden": pa.array([call["hidden"] for _, _, call in called], pa.float32()),
+            "share": pa.array([call["p"] for _, _, call in called], pa.float32()),
             "tied": pa.array([call["tied"] for _, _, call in called], pa.int32()),
             "alternatives": pa.array(others, pa.list_(ALTERNATIVE)),
         }
@@ -242,7 +250,8 @@ def test_columns_come_in_the_order_of_the_contract() -> None:
     ]
     assert (row["strand"], row["best_ref"], row["n_hits"]) == ("-", "r1", 2)
     assert row["similarity"] == pytest.approx(0.99)
-    assert row["p_novel"] is row["novel_rank"] is row["identity"] is None
+    assert row["p_novel"] == 0
+    assert row["novel_rank"] is row["identity"] is None
 
 
 def test_probabilities_are_shown_whatever_the_threshold() -> None:

@@ -1,0 +1,41 @@
+"""Fit the calibration that serves libraries too small for their own.
+
+    scripts/make_calibration.py INDEX... -o seqsearch/search/calibration.json
+
+All indexes must have the same ranks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seqsearch.index.store import IndexStore
+from seqsearch.jobs.calibrating import Answers, ask_itself, calibration_of
+from seqsearch.jobs.inspecting import encoder_of
+from seqsearch.tables import write_json
+
+
+def main() -> None:
+    """Ask every index, fit once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("indexes", nargs="+", help="index folders")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    options = parser.parse_args()
+    parts: Answers = []
+    about = {"records": 0, "queries": 0}
+    for folder in options.indexes:
+        store = IndexStore.open(folder)
+        asked = ask_itself(store, encoder_of(store))
+        if asked is None:
+            raise SystemExit(f"{folder} has too few references")
+        parts += asked[0]
+        about = {name: about[name] + asked[1][name] for name in about}
+        print(f"{folder}: {asked[1]['queries']:,} queries")
+    libraries = [IndexStore.open(folder).manifest.marker for folder in options.indexes]
+    calibration = calibration_of(parts, {**about, "libraries": libraries})
+    write_json(calibration.as_dict(), options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Calibration: a library asks itself for its own references, and learns what its answers are worth.
+
+A sample of the references is asked for, whole and cut, with nothing hidden but the record itself,
+then also its species, genus, family and order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.digests import mixed
+from seqsearch.encoders.base import Encoder
+from seqsearch.errors import FolderError
+from seqsearch.index.ann import unit
+from seqsearch.index.manifest import Manifest, read_manifest
+from seqsearch.index.store import IndexStore
+from seqsearch.index.writer import IndexWriter
+from seqsearch.jobs.hiding import Hiding
+from seqsearch.jobs.inspecting import encoder_of
+from seqsearch.search.calibrate import (
+    KNOTS,
+    Calibration,
+    Linear,
+    Model,
+    hidden_inputs,
+    right_inputs,
+)
+from seqsearch.search.candidates import Candidates, align_candidates
+from seqsearch.search.evidence import LOWEST, Evidence, Sampling, gather
+from seqsearch.search.rank import correct_for_length
+from seqsearch.search.vote import vote
+from seqsearch.tables import Float64, Int32, Int64, locked
+from seqsearch.training.augmentation import Augmentation, augment
+
+ASKED = 2000  # records
+LEAST = 500
+ODD = 0x9E3779B97F4A7C15  # with fewer, nothing can be fitted
+ALIGNED = 20  # candidates, as of queries by default
+SHORTEST, LONGEST = 100, 400  # of fragments
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search found with kin hidden.
+
+    Attributes
+    ----------
+    hidden : (n,) int64
+        How many of the lowest ranks the library lacks of each query.
+    truth : (n, ranks) int32
+        Its own taxa.
+    evidence : Evidence
+    taxa : (n, ranks) int32
+        Called.
+    """
+
+    hidden: Int64
+    truth: Int32
+    evidence: Evidence
+    taxa: Int32
+
+
+Answers = list[tuple[Asked, Asked]]  # with alignment, without
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Records asked for.
+
+    Attributes
+    ----------
+    rows, entries : (n,) int64
+        Row of each, and its line in `Votes`.
+    """
+
+    rows: Int64
+    entries: Int64
+
+
+def calibrate(store: IndexStore, encoder: Encoder, threads: int = 0) -> Calibration | None:
+    """Fit a calibration on an index; None where it has too few references for that.
+
+    Parameters
+    ----------
+    store : IndexStore
+    encoder : Encoder
+    threads : int
+    """
+    asked = ask_itself(store, encoder, threads)
+    return None if asked is None else calibration_of(*asked)
+
+
+def ask_itself(
+    store: IndexStore, encoder: Encoder, threads: int = 0
+) -> tuple[Answers, dict[str, Any]] | None:
+    """Ask a library for a sample of its records in every scenario; None where it has too few."""
+    sample = _sample(store)
+    if len(sample.rows) < LEAST:
+        return None
+    hiding = Hiding(store, sample.rows, sample.entries)
+    parts: Answers = []
+    for batch in _lengths_of(store.sequences(sample.rows)):
+        parts += _ask(store, encoder, hiding, batch, threads)
+    queries = sum(len(one.hidden) for one, _ in parts)
+    return parts, {"records": len(sample.rows), "queries": queries}
+
+
+def calibration_of(parts: Answers, about: dict[str, Any]) -> Calibration:
+    """Fit a calibration to answers with alignment and without."""
+    return Calibration(fit([one for one, _ in parts]), fit([one for _, one in parts]), about)
+
+
+def calibrate_anew(index: str | Path, threads: int = 0) -> Manifest:
+    """Calibrate an index that is there.
+
+    Raises
+    ------
+    FolderError
+        No index, or one with too few references named to the lowest rank.
+    """
+    folder = Path(index)
+    read_manifest(folder)
+    with locked(folder, "index"):
+        with closing(IndexStore.open(folder)) as store:
+            before, encoder = store.manifest.number, encoder_of(store, threads)
+        manifest = calibrate_index(folder, encoder, threads)
+    if manifest.number == before:
+        raise FolderError(
+            folder,
+            f"has fewer than {LEAST} references that are named to the lowest rank",
+            advice="its probabilities come from other libraries' calibration",
+        )
+    return manifest
+
+
+def calibrate_index(folder: Path, encoder: Encoder, threads: int = 0) -> Manifest:
+    """Calibrate the current state of an index, if it has references enough; inside `locked`."""
+    with closing(IndexStore.open(folder)) as store:
+        calibration = calibrate(store, encoder, threads)
+        if calibration is None:
+            return store.manifest
+        with IndexWriter(folder, store) as writer:
+            return writer.commit_calibration(calibration.as_dict())
+
+
+def fit(parts: list[Asked]) -> Model:
+    """Fit the two models; every scenario counts the same."""
+    hidden = np.concatenate([part.hidden for part in parts])
+    truth = np.concatenate([part.truth for part in parts])
+    taxa = np.concatenate([part.taxa for part in parts])
+    evidence = Evidence(
+        np.concatenate([part.evidence.query for part in parts]),
+        np.concatenate([part.evidence.rank for part in parts]),
+    )
+    counts = np.bincount(hidden)
+    weight = (1 / np.maximum(counts, 1))[hidden] * len(hidden) / np.count_nonzero(counts)
+    knots = [[float(k) for k in np.quantile(evidence.query[:, i], KNOTS)] for i in (0, 1)]
+    classes = 1 + LOWEST
+    scenario = _logistic(hidden_inputs(evidence, knots), hidden, weight, classes)
+    shares = (counts > 0) / np.count_nonzero(counts)
+    right = []
+    for rank in reversed(range(truth.shape[1])):
+        chosen = (hidden < truth.shape[1] - rank) & (truth[:, rank] >= 0) & (taxa[:, rank] >= 0)
+        is_right = (taxa == truth)[chosen, rank].astype(np.int64)
+        inputs = right_inputs(evidence, rank)[chosen]
+        right.append(_logistic(inputs, is_right, weight[chosen], 2))
+    padded = [0.0] * (classes - len(shares))
+    return Model(knots, scenario, [*map(float, shares), *padded], right)
+
+
+def _logistic(inputs: Float64, classes: Int64, weight: Float64, count: int) -> Linear:
+    """Fit a logistic model; a class that does not occur gets no weight at all."""
+    mean, scale = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
+    present = np.unique(classes)
+    weights = np.zeros((count, inputs.shape[1] + 1))
+    weights[:, -1] = -1e3
+    if len(present) == 1:
+        weights[present[0], -1] = 0
+    else:
+        model = LogisticRegression(C=1.0, max_iter=2000)
+        with threadpool_limits(1):  # threads cost more than they give here, and change the sums
+            model.fit((inputs - mean) / scale, classes, sample_weight=weight)
+        found, start = model.coef_ / scale, model.intercept_
+        start = start - found @ mean
+        if len(present) == 2:
+            found, start = np.stack([0 * found[0], found[0]]), np.array([0.0, start[0]])
+        weights[present, :-1], weights[present, -1] = found, start
+    return Linear(weights.tolist())
+
+
+def _sample(store: IndexStore) -> Sample:
+    """Draw records that are named to the lowest rank, every lowest taxon equally often."""
+    taxonomy, votes = store.taxonomy, store.votes
+    row = np.repeat(np.arange(store.rows), np.diff(votes.start))
+    lowest = taxonomy.lineage[votes.taxon, -1]
+    entries = np.flatnonzero((lowest >= 0) & np.isin(row, store.live_rows))
+    weight = votes.records[entries] / Sampling.of(taxonomy, votes).records[lowest[entries]]
+    # Drawn by hashes, so that the order of the references decides nothing: the records with the
+    # smallest -log(u) / weight are a weighted sample (Efraimidis, Spirakis 2006).
+    spread_out = (votes.taxon[entries].astype(np.uint64) + np.uint64(1)) * np.uint64(ODD)
+    hashed = mixed(store.order_keys[row[entries]] ^ spread_out)
+    keys = -np.log((hashed >> np.uint64(11)) * 2.0**-53 + 2.0**-54) / weight
+    chosen = entries[np.argsort(keys, kind="stable")[:ASKED]]
+    return Sample(row[chosen], chosen)
+
+
+def _lengths_of(batch: SequenceBatch) -> Iterator[SequenceBatch]:
+    """Yield the sequences whole, then cut."""
+    yield batch
+    yield augment(batch, Augmentation(1.0, SHORTEST, 0.0, 0.0, LONGEST), seed=0)
+
+
+def _ask(
+    store: IndexStore, encoder: Encoder, hiding: Hiding, batch: SequenceBatch, threads: int
+) -> Iterator[tuple[Asked, Asked]]:
+    """Yield what is found in every scenario: with alignment, and without."""
+    taxonomy = store.taxonomy
+    vectors = encoder.encode(batch)
+    found, cosines = hiding.nearest(unit(vectors))
+    for hidden in range(hiding.scenarios):
+        asked = np.flatnonzero(hiding.is_possible(hidden) & vectors.any(axis=1))
+        some = batch.take(asked)
+        near, similarities = correct_for_length(
+            found[hidden][asked], cosines[hidden][asked],
+            some.lengths, store.lengths, store.order_keys, threads,
+        )  # fmt: skip
+        plain = Candidates(near, similarities, np.zeros(near.shape, np.int8), similarities)
+        placed = align_candidates(plain, some, store, ALIGNED, "both", threads)
+        pair = []
+        for one in (placed, plain):
+            voters, votes = hiding.voters(hidden, asked, one.rows[:, : one.scores.shape[1]])
+            ballots = vote(taxonomy, votes, voters, one.scores, threads)
+            evidence = gather(
+                one, ballots, some.lengths, store.lengths, taxonomy, votes, hiding.sampling,
+                threads, voters, hiding.gone(hidden, asked, ballots.taxon),
+            )  # fmt: skip
+            lack = np.full(len(some), hidden)
+            pair.append(Asked(lack, hiding.truth[asked], evidence, ballots.taxon))
+        yield pair[0], pair[1]

@@ -1,0 +1,167 @@
+"""References asked for while the library does not know them, or their species, genus ..."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqsearch.index.ann import unit
+from seqsearch.index.catalog import Votes
+from seqsearch.index.store import IndexStore
+from seqsearch.search.evidence import LOWEST, Sampling
+from seqsearch.tables import Bool, Float32, Int32, Int64
+
+CANDIDATES = 50  # as of queries by default
+BLOCK = 8192
+MIXED = -3  # a row whose labels differ at a rank
+
+
+class Hiding:
+    """Records of a library, asked for with kin hidden.
+
+    Scenario 0 hides the record itself, scenario j the taxon that it belongs to at the j-th lowest
+    rank. A row whose labels are all hidden is not found; one that keeps some votes with these.
+
+    Parameters
+    ----------
+    store : IndexStore
+    rows, entries : (n,) int64
+        Row of each record asked for, and its line in `Votes`.
+
+    Attributes
+    ----------
+    scenarios : int
+    truth : (n, ranks) int32
+        The records' own taxa.
+    sampling : Sampling
+        Of the library, nothing hidden.
+    """
+
+    def __init__(self, store: IndexStore, rows: Int64, entries: Int64) -> None:
+        self._store, self._rows, self._entries = store, rows, entries
+        taxonomy, votes = store.taxonomy, store.votes
+        self.truth: Int32 = taxonomy.lineage[votes.taxon[entries]]
+        self.sampling = Sampling.of(taxonomy, votes)
+        self.scenarios = 1 + min(LOWEST, len(taxonomy.ranks))
+        own = taxonomy.lineage[votes.taxon]
+        starts = np.minimum(votes.start[:-1], max(len(own) - 1, 0))
+        lowest, highest = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
+        self._agreed = np.where(lowest == highest, lowest, MIXED)  # (rows, ranks)
+        records = np.append(0, np.cumsum(votes.records))
+        self._records = records[votes.start[1:]] - records[votes.start[:-1]]  # of each row
+
+    def is_possible(self, hidden: int) -> Bool:
+        """(n,) bool: whether the library then lacks just so many of the lowest ranks.
+
+        The taxon above what is hidden must have other records.
+        """
+        ranks = self.truth.shape[1]
+        known = np.where(self.truth >= 0, self.sampling.records[np.maximum(self.truth, 0)], 0)
+        gone = np.ones(len(known), np.int64) if hidden == 0 else known[:, ranks - hidden]
+        if hidden == ranks:
+            return gone > 0
+        return (gone > 0) & (known[:, ranks - hidden - 1] > gone)
+
+    def gone(self, hidden: int, asked: Int64, taxa: Int32) -> Int64:
+        """Return (a, ranks) int64: how many records of the taxa called are hidden.
+
+        Parameters
+        ----------
+        hidden : int
+            Scenario.
+        asked : (a,) int64
+            Which of the records.
+        taxa : (a, ranks) int32
+        """
+        truth = self.truth[asked]
+        count = np.ones(len(asked), np.int64)
+        if hidden:
+            count = self.sampling.records[truth[:, truth.shape[1] - hidden]]
+        return np.where((taxa == truth) & (taxa >= 0), count[:, None], 0)
+
+    def voters(self, hidden: int, asked: Int64, rows: Int64) -> tuple[Int64, Votes]:
+        """Return what stands for candidates in a vote, where some of their labels are hidden.
+
+        Parameters
+        ----------
+        hidden : int
+            Scenario.
+        asked : (a,) int64
+            Which of the records.
+        rows : (a, c) int64
+            Candidates.
+
+        Returns
+        -------
+        (a, c) int64
+            Rows of the votes returned, of which those behind the library's are new.
+        Votes
+        """
+        votes, lineage = self._store.votes, self._store.taxonomy.lineage
+        result = rows.copy()
+        taxa, records = [votes.taxon], [votes.records]
+        sizes: list[int] = []
+        at = lineage.shape[1] - hidden
+        for i, query in enumerate(asked):
+            if hidden:
+                mixed = (rows[i] >= 0) & (self._agreed[rows[i], at] == MIXED)
+            else:
+                mixed = rows[i] == self._rows[query]
+            for c in np.flatnonzero(mixed):
+                lines = slice(votes.start[rows[i, c]], votes.start[rows[i, c] + 1])
+                taxon, left = votes.taxon[lines], votes.records[lines].copy()
+                if hidden:
+                    left[lineage[taxon, at] == self.truth[query, at]] = 0
+                else:
+                    left[self._entries[query] - lines.start] -= 1
+                if (left == votes.records[lines]).all():
+                    continue
+                result[i, c] = len(votes.start) - 1 + len(sizes)
+                taxa.append(taxon[left > 0])
+                records.append(left[left > 0])
+                sizes.append(int(np.count_nonzero(left)))
+        start = np.append(votes.start, votes.start[-1] + np.cumsum(sizes, dtype=np.int64))
+        return result, Votes(start, np.concatenate(taxa), np.concatenate(records))
+
+    def nearest(self, vectors: Float32) -> tuple[list[Int64], list[Float32]]:
+        """Return the nearest rows in every scenario, best first, and their cosines.
+
+        Parameters
+        ----------
+        vectors : (n, d) float32
+            Of length 1.
+
+        Returns
+        -------
+        list of (n, CANDIDATES) int64
+            By scenario; -1 filled.
+        list of (n, CANDIDATES) float32
+        """
+        live, count = self._store.live_rows, len(self._rows)
+        is_lone = self._records[self._rows] == 1
+        best = [np.full((count, CANDIDATES), -np.inf, np.float32) for _ in range(self.scenarios)]
+        found = [np.full((count, CANDIDATES), -1, np.int64) for _ in range(self.scenarios)]
+        for start in range(0, len(live), BLOCK):
+            some = live[start : start + BLOCK]
+            products = vectors @ unit(self._store.vectors(some)).T
+            products[(self._rows[:, None] == some) & is_lone[:, None]] = -np.inf
+            for hidden in range(self.scenarios):
+                if hidden:
+                    taxa = self.truth[:, -hidden, None]
+                    products[(taxa == self._agreed[some, -hidden]) & (taxa >= 0)] = -np.inf
+                together = np.concatenate([best[hidden], products], axis=1)
+                numbers = np.broadcast_to(some, (count, len(some)))
+                numbers = np.concatenate([found[hidden], numbers], axis=1)
+                kept = np.argpartition(-together, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
+                best[hidden] = np.take_along_axis(together, kept, axis=1)
+                found[hidden] = np.take_along_axis(numbers, kept, axis=1)
+        return self._sorted(found, best)
+
+    def _sorted(self, found: list[Int64], best: list[Float32]) -> tuple[list[Int64], list[Float32]]:
+        for hidden in range(self.scenarios):
+            order = np.argsort(-best[hidden], axis=1, kind="stable")
+            cosines = np.take_along_axis(best[hidden], order, axis=1)
+            rows = np.take_along_axis(found[hidden], order, axis=1)
+            is_none = np.isneginf(cosines)
+            found[hidden] = np.where(is_none, -1, rows)
+            best[hidden] = np.where(is_none, 0, np.minimum(np.round(cosines, 6), 1))
+        return found, best

@@ -1,0 +1,61 @@
+"""What makes probabilities of votes, for one index."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqsearch.index.store import IndexStore
+from seqsearch.search.calibrate import (
+    Probabilities,
+    open_calibration,
+    prior_shares,
+    probabilities,
+)
+from seqsearch.search.candidates import Candidates
+from seqsearch.search.evidence import Sampling, gather
+from seqsearch.search.vote import Ballots
+from seqsearch.settings import QuerySettings
+from seqsearch.tables import Int64
+
+
+class Judge:
+    """The calibration of an index, and what it needs to know of the library.
+
+    Parameters
+    ----------
+    store : IndexStore
+    """
+
+    def __init__(self, store: IndexStore) -> None:
+        self._store = store
+        self._calibration = open_calibration(store)
+        taxa = np.bincount(store.taxonomy.rank, minlength=len(store.taxonomy.ranks))
+        self._is_single = taxa == 1
+        self._sampling = Sampling.of(store.taxonomy, store.votes)
+
+    def check(self, settings: QuerySettings) -> None:
+        """Raise `SettingsError` unless the prior is of ranks of this index."""
+        prior_shares(settings.prior, self._store.taxonomy.ranks)
+
+    def probabilities(
+        self, found: Candidates, ballots: Ballots, lengths: Int64, settings: QuerySettings
+    ) -> Probabilities:
+        """Return how likely the names that a vote gave are right.
+
+        Parameters
+        ----------
+        found : Candidates
+            Of n queries.
+        ballots : Ballots
+        lengths : (n,) int64
+            Bases of the queries.
+        settings : QuerySettings
+        """
+        store, calibration = self._store, self._calibration
+        evidence = gather(
+            found, ballots, lengths, store.lengths, store.taxonomy, store.votes, self._sampling,
+            settings.threads,
+        )  # fmt: skip
+        model = calibration.aligned if settings.align else calibration.vectors
+        prior = prior_shares(settings.prior, store.taxonomy.ranks)
+        return probabilities(model, evidence, ballots.taxon, prior, self._is_single)

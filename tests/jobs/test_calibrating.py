@@ -1,0 +1,201 @@
+"""Calibration: what a library learns of itself, and what probabilities then mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqsearch.dna.simulation import simulate_library
+from seqsearch.errors import FolderError, SettingsError
+from seqsearch.index.manifest import read_manifest
+from seqsearch.index.store import IndexStore
+from seqsearch.jobs import calibrating
+from seqsearch.jobs.build import build_index, remove_from_index
+from seqsearch.jobs.calibrating import calibrate_anew
+from seqsearch.jobs.demo import write_library
+from seqsearch.jobs.hiding import Hiding
+from seqsearch.jobs.inspecting import verify_index
+from seqsearch.jobs.opened import open_index
+from seqsearch.settings import BuildSettings
+
+PLAIN = BuildSettings(encoder="spectrum", calibrate=False)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated")
+    write_library(folder, simulate_library(families=20, seed=3))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(files, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("plain") / "index"
+    fasta, table = files / "references.fasta", files / "references.tsv"
+    build_index(fasta, folder, taxonomy=table, settings=PLAIN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calibrated(files, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("calibrated") / "index"
+    fasta, table = files / "references.fasta", files / "references.tsv"
+    build_index(fasta, folder, taxonomy=table, settings=BuildSettings(encoder="spectrum"))
+    return folder
+
+
+def truth_of(files: Path) -> dict[str, dict[str, str]]:
+    lines = [line.split("\t") for line in (files / "queries.tsv").read_text().splitlines()]
+    return {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines[1:]}
+
+
+def test_a_build_calibrates_in_a_state_of_its_own(calibrated: Path, plain: Path) -> None:
+    manifest = read_manifest(calibrated)
+    assert (manifest.action, manifest.calibration) == ("calibrate", "calibration-0002.json")
+    assert manifest.calibration in manifest.files
+    verify_index(calibrated)
+    about = json.loads((calibrated / manifest.calibration).read_text())["about"]
+    assert about["queries"] > about["records"] > 500
+    assert read_manifest(plain).calibration == ""
+
+
+def test_the_order_of_the_references_decides_nothing(
+    files: Path, calibrated: Path, tmp_path: Path
+) -> None:
+    records = (files / "references.fasta").read_text().split(">")[1:]
+    (tmp_path / "turned.fasta").write_text("".join(f">{record}" for record in records[::-1]))
+    build_index(
+        tmp_path / "turned.fasta",
+        tmp_path / "index",
+        taxonomy=files / "references.tsv",
+        settings=BuildSettings(encoder="spectrum"),
+    )
+    mine, other = (
+        json.loads((folder / "calibration-0002.json").read_text())
+        for folder in (calibrated, tmp_path / "index")
+    )
+    assert mine["about"] == other["about"]
+    for model in ("aligned", "vectors"):
+        np.testing.assert_allclose(
+            mine[model]["hidden"]["weights"],
+            other[model]["hidden"]["weights"],
+            rtol=1e-3,
+            atol=1e-3,
+        )
+
+
+def test_species_that_the_library_lacks_are_called_novel(files: Path, calibrated: Path) -> None:
+    truth = truth_of(files)
+    with open_index(calibrated) as index:
+        rows = index.classify(files / "queries.fasta").to_pylist()
+    species = {row["species"] for row in _references(files)}
+    known = [row for row in rows if truth.get(row["query_id"], {}).get("species") in species]
+    new = [
+        row
+        for row in rows
+        if row["query_id"] in truth and truth[row["query_id"]]["species"] not in species
+    ]
+    assert len(known) > 50
+    assert len(new) > 20
+    named = [row for row in known if row["species"]]
+    assert len(named) > 0.7 * len(known)
+    right = [row["species"] == truth[row["query_id"]]["species"] for row in named]
+    assert np.mean(right) > 0.9
+    assert (
+        np.mean([row["p_novel"] for row in new]) > np.mean([row["p_novel"] for row in known]) + 0.3
+    )
+    novel = [row for row in rows if row["verdict"] == "novel"]
+    assert novel
+    assert all(row["p_novel"] >= 0.8 and "not in the library" in row["reason"] for row in novel)
+    assert {row["novel_rank"] for row in novel} <= {"species", "genus", "family"}
+
+
+def _references(files: Path) -> list[dict[str, str]]:
+    lines = [line.split("\t") for line in (files / "references.tsv").read_text().splitlines()]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+
+def test_the_prior_decides_how_sure_a_name_is(files: Path, calibrated: Path) -> None:
+    with open_index(calibrated) as index:
+        few, many = (
+            index.classify(files / "queries.fasta", novelty_prior=prior).to_pylist()
+            for prior in ("species=0.01", "species=0.5,genus=0.3")
+        )
+        for one, other in zip(few, many, strict=True):
+            if one["p_species"] is not None:
+                assert one["p_species"] >= other["p_species"] - 1e-6
+        assert sum(row["verdict"] == "identified" for row in few) > sum(
+            row["verdict"] == "identified" for row in many
+        )
+        for wrong in ("kingdom=0.1", "species=-1", "species=0.7,genus=0.7", "species=x", "beetle"):
+            with pytest.raises(SettingsError, match="novelty-prior"):
+                index.classify(["ACGT" * 50], novelty_prior=wrong)
+
+
+def test_probabilities_never_rise_down_the_ranks(
+    files: Path, calibrated: Path, plain: Path
+) -> None:
+    for folder in (calibrated, plain):
+        for align in (0, 20):
+            with open_index(folder) as index:
+                table = index.classify(files / "queries.fasta", align=align, min_confidence=0)
+            ranks = [
+                name for name in table.column_names if name.startswith("p_") and name != "p_novel"
+            ]
+            for row in table.to_pylist():
+                given = [row[name] for name in ranks if row[name] is not None]
+                assert given == sorted(given, reverse=True)
+                assert all(0 <= p <= 1 for p in given)
+
+
+def test_a_small_library_uses_the_calibration_of_others(tiny_index: Path) -> None:
+    with open_index(tiny_index) as index:
+        row = index.classify(["ACGTACGTTTGACCA"]).to_pylist()[0]
+    assert 0 < row["p_species"] < 1
+    with pytest.raises(FolderError, match="has fewer than 500 references"):
+        calibrate_anew(tiny_index)
+
+
+def test_an_index_is_calibrated_later_and_keeps_it(
+    plain: Path, files: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    index = tmp_path / "index"
+    shutil.copytree(plain, index)
+    assert calibrate_anew(index).calibration == "calibration-0002.json"
+    gone = _references(files)[0]["id"]
+    remove_from_index(index, [gone])
+    assert read_manifest(index).calibration == "calibration-0002.json"
+    assert calibrate_anew(index).calibration == "calibration-0004.json"
+    path = index / "calibration-0004.json"
+    path.write_bytes(b"{" + b" " * (path.stat().st_size - 1))
+    with open_index(index) as opened, pytest.raises(FolderError, match="not a calibration"):
+        opened.classify(["ACGTACGT"])
+
+
+def test_what_is_hidden_neither_is_found_nor_votes(plain: Path) -> None:
+    store = IndexStore.open(plain)
+    sample = calibrating._sample(store)
+    hiding = Hiding(store, sample.rows, sample.entries)
+    vectors = store.vectors(np.arange(store.rows))[sample.rows]
+    found, cosines = hiding.nearest(vectors)
+    lineage, votes = store.taxonomy.lineage, store.votes
+    for hidden in range(hiding.scenarios):
+        asked = np.flatnonzero(hiding.is_possible(hidden))
+        assert (np.diff(cosines[hidden], axis=1)[found[hidden][:, 1:] >= 0] <= 0).all()
+        voters, extended = hiding.voters(hidden, asked, found[hidden][asked])
+        for i, query in enumerate(asked):
+            own = hiding.truth[query]
+            for row in voters[i][voters[i] >= 0]:
+                taxa = extended.taxon[extended.start[row] : extended.start[row + 1]]
+                assert len(taxa)
+                if hidden:
+                    assert (lineage[taxa, -hidden] != own[-hidden]).all()
+            if hidden == 0:
+                row = sample.rows[query]
+                total = votes.records[votes.start[row] : votes.start[row + 1]].sum()
+                assert (row in found[0][query]) == (total > 1)
