@@ -13,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from seqsearch import open_index
+from seqsearch.dna.reading import read_sequences
 from seqsearch.errors import SeqsearchError
 from seqsearch.evaluation import calls
 from seqsearch.evaluation.measure import measure
@@ -22,6 +25,7 @@ from seqsearch.evaluation.peers import LIBRARIES, BenchLibrary, read_library
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 CUTS = ("97", "98.5")
+OTHERS = 1000  # first queries of each library asked for whether they are off target
 
 
 def main() -> None:
@@ -36,7 +40,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.libraries.split(","):
             library = read_library(options.data, name, fragments=options.fragments)
-            report(library, (options.keep or Path(temporary)) / name, options.align)
+            folder = (options.keep or Path(temporary)) / name
+            report(library, folder, options.align)
+            print_off_target(library, folder / "index", options)
 
 
 def report(library: BenchLibrary, folder: Path, align: str) -> None:
@@ -63,6 +69,22 @@ def report(library: BenchLibrary, folder: Path, align: str) -> None:
         library.truth, answers_of(folder / "called")
     ).items():
         print(f"    {rank:28s}{count:8,}{precision:13.1f}{recall:10.1f}")
+    print(flush=True)
+
+
+def print_off_target(library: BenchLibrary, index: Path, options: argparse.Namespace) -> None:
+    """Print how many queries of each library are called off target, and how many named below."""
+    print("    queries of       off target %  named below phylum %")
+    with open_index(index) as opened:
+        for name in LIBRARIES:
+            asked = read_library(options.data, name, fragments=options.fragments).reads
+            batch = next(read_sequences(str(asked), OTHERS)).batch
+            table = opened.classify(batch, align=int(options.align))
+            off = pc.mean(pc.equal(table["verdict"], "off_target")).as_py()
+            high = pc.is_in(table["rank"], value_set=pa.array(["kingdom", "domain", "phylum"]))
+            low = pc.mean(pc.and_(pc.is_valid(table["rank"]), pc.invert(high))).as_py()
+            note = "" if name != library.name else "  (its own)"
+            print(f"    {name:12s}{100 * off:14.2f}{100 * low:17.2f}{note}")
     print(flush=True)
 
 

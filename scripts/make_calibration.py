@@ -24,6 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     parts: Answers = []
     about = {"records": 0, "queries": 0}
+    encoders: set[str] = set()
     for folder in options.indexes:
         store = IndexStore.open(folder)
         asked = ask_itself(store, encoder_of(store))
@@ -31,9 +32,13 @@ def main() -> None:
             raise SystemExit(f"{folder} has too few references")
         parts += asked[0]
         about = {name: about[name] + asked[1][name] for name in about}
+        encoders.add(asked[1]["encoder"])
         print(f"{folder}: {asked[1]['queries']:,} queries")
     libraries = [IndexStore.open(folder).manifest.marker for folder in options.indexes]
-    calibration = calibration_of(parts, {**about, "libraries": libraries})
+    if len(encoders) > 1:
+        raise SystemExit("the indexes have different encoders")
+    told = {**about, "libraries": libraries, "encoder": encoders.pop()}
+    calibration = calibration_of(parts, told)
     write_json(calibration.as_dict(), options.out)
 
 

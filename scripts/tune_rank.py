@@ -21,6 +21,7 @@ SCORES: dict[str, Score] = {
     "mean compressed": lambda aligned, s: (aligned.compressed_identity + 0.3 * s) / 1.3,
     "geometric": lambda aligned, s: score(aligned.identity, s),
     "geometric compressed": lambda aligned, s: score(aligned.compressed_identity, s),
+    "geometric supported": lambda aligned, s: score(aligned.supported_identity, s),
 }
 
 

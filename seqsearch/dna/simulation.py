@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,21 @@ def _split(rng: Rng, paths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _path_table(batch: SequenceBatch, paths: np.ndarray[Any, Any]) -> pa.Table:
     columns = {rank: pa.array(paths[:, i], pa.string()) for i, rank in enumerate(RANKS)}
     return pa.table({"id": batch.ids, **columns})
+
+
+def shuffled(batch: SequenceBatch, seed: int) -> SequenceBatch:
+    """Return the sequences with the bases of each in random order.
+
+    >>> batch = SequenceBatch.from_clean(["a"], [b"AACCGGTT" * 9])
+    >>> found = shuffled(batch, seed=0)
+    >>> (
+    ...     sorted(found.sequence(0)) == sorted(batch.sequence(0)),
+    ...     found.sequence(0) == batch.sequence(0),
+    ... )
+    (True, False)
+    """
+    rng = np.random.default_rng(seed)
+    bases = batch.bytes.copy()
+    for start, stop in pairwise(batch.offsets):
+        rng.shuffle(bases[start:stop])
+    return SequenceBatch(batch.ids, bases, batch.offsets)

@@ -38,7 +38,7 @@ class Bin:
 
 
 def species_reliability(truth: pa.Table, answers: pa.Table) -> tuple[Bin, ...]:
-    """Count right species names by vote share and by similarity.
+    """Count right species names by probability and by similarity.
 
     Parameters
     ----------

@@ -38,6 +38,7 @@ from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Float32, Int64, locked, to_numpy, whole_file
 
 Paths = Sequence[str | Path] | str | Path
+RECALIBRATED = 0.25  # share of the rows that changes before a calibration is fitted anew
 NOTHING = np.empty(0, np.int64)
 
 
@@ -223,7 +224,7 @@ def _next_state(
         if rows is not None:
             _write_rows(writer, rows, encoder, progress)
         removed = np.union1d(store.removed, gone)
-        return writer.commit(
+        manifest = writer.commit(
             action=action,
             removed=removed,
             ranks=ranks,
@@ -234,6 +235,10 @@ def _next_state(
             calibration=store.manifest.calibration,
             package_version=VERSION,
         )
+    changed = len(gone) + (0 if rows is None else len(rows.batch))
+    if manifest.calibration and changed > RECALIBRATED * len(store.live_rows):
+        return calibrate_index(store.folder, encoder)
+    return manifest
 
 
 def _merged(store: IndexStore, imported: Imported) -> tuple[Rows | None, Int64]:

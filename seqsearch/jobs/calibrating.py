@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import mixed
+from seqsearch.dna.simulation import shuffled
 from seqsearch.encoders.base import Encoder
 from seqsearch.errors import FolderError
 from seqsearch.index.ann import unit
@@ -38,11 +39,13 @@ from seqsearch.search.candidates import Candidates, align_candidates
 from seqsearch.search.evidence import LOWEST, Evidence, Sampling, gather
 from seqsearch.search.rank import correct_for_length
 from seqsearch.search.vote import vote
-from seqsearch.tables import Float64, Int32, Int64, locked
+from seqsearch.tables import Float32, Float64, Int32, Int64, locked
 from seqsearch.training.augmentation import Augmentation, augment
 
 ASKED = 2000  # records
 LEAST = 500
+DECOY = -1
+FALSE_ALARMS = 0.005  # share of true queries below the bound, and of decoys above
 ODD = 0x9E3779B97F4A7C15  # with fewer, nothing can be fitted
 ALIGNED = 20  # candidates, as of queries by default
 SHORTEST, LONGEST = 100, 400  # of fragments
@@ -55,7 +58,8 @@ class Asked:
     Attributes
     ----------
     hidden : (n,) int64
-        How many of the lowest ranks the library lacks of each query.
+        How many of the lowest ranks the library lacks of each query; `DECOY` of what is no
+        sequence of this marker.
     truth : (n, ranks) int32
         Its own taxa.
     evidence : Evidence
@@ -108,10 +112,13 @@ def ask_itself(
         return None
     hiding = Hiding(store, sample.rows, sample.entries)
     parts: Answers = []
-    for batch in _lengths_of(store.sequences(sample.rows)):
+    distinct, place = np.unique(sample.rows, return_inverse=True)
+    for batch in _lengths_of(store.sequences(distinct).take(place)):
         parts += _ask(store, encoder, hiding, batch, threads)
-    queries = sum(len(one.hidden) for one, _ in parts)
-    return parts, {"records": len(sample.rows), "queries": queries}
+        parts.append(_ask_decoys(store, encoder, hiding, shuffled(batch, seed=0), threads))
+    queries = int(sum(np.count_nonzero(one.hidden != DECOY) for one, _ in parts))
+    about = {"records": len(sample.rows), "queries": queries, "encoder": encoder.content_hash}
+    return parts, about
 
 
 def calibration_of(parts: Answers, about: dict[str, Any]) -> Calibration:
@@ -152,14 +159,16 @@ def calibrate_index(folder: Path, encoder: Encoder, threads: int = 0) -> Manifes
             return writer.commit_calibration(calibration.as_dict())
 
 
-def fit(parts: list[Asked]) -> Model:
+def fit(answers: list[Asked]) -> Model:
     """Fit the two models; every scenario counts the same."""
+    parts = [part for part in answers if (part.hidden != DECOY).all()]
     hidden = np.concatenate([part.hidden for part in parts])
     truth = np.concatenate([part.truth for part in parts])
     taxa = np.concatenate([part.taxa for part in parts])
     evidence = Evidence(
         np.concatenate([part.evidence.query for part in parts]),
         np.concatenate([part.evidence.rank for part in parts]),
+        np.concatenate([part.evidence.best for part in parts]),
     )
     counts = np.bincount(hidden)
     weight = (1 / np.maximum(counts, 1))[hidden] * len(hidden) / np.count_nonzero(counts)
@@ -174,7 +183,20 @@ def fit(parts: list[Asked]) -> Model:
         inputs = right_inputs(evidence, rank)[chosen]
         right.append(_logistic(inputs, is_right, weight[chosen], 2))
     padded = [0.0] * (classes - len(shares))
-    return Model(knots, scenario, [*map(float, shares), *padded], right)
+    return Model(knots, scenario, [*map(float, shares), *padded], _bound(answers), right)
+
+
+def _bound(answers: list[Asked]) -> float:
+    """Return the score between what decoys reach and what is of the marker.
+
+    Queries whose order the library lacks count as neither.
+    """
+    decoys = [part.evidence.best for part in answers if (part.hidden == DECOY).all()]
+    own = [part.evidence.best for part in answers if (part.hidden != DECOY).all()]
+    hidden = np.concatenate([part.hidden for part in answers if (part.hidden != DECOY).all()])
+    least = float(np.quantile(np.concatenate(own)[hidden < LOWEST], FALSE_ALARMS))
+    most = float(np.quantile(np.concatenate(decoys), 1 - FALSE_ALARMS))
+    return min(least, (least + most) / 2)
 
 
 def _logistic(inputs: Float64, classes: Int64, weight: Float64, count: int) -> Linear:
@@ -219,30 +241,51 @@ def _lengths_of(batch: SequenceBatch) -> Iterator[SequenceBatch]:
     yield augment(batch, Augmentation(1.0, SHORTEST, 0.0, 0.0, LONGEST), seed=0)
 
 
+def _ask_decoys(
+    store: IndexStore, encoder: Encoder, hiding: Hiding, batch: SequenceBatch, threads: int
+) -> tuple[Asked, Asked]:
+    """Return what is found for sequences that are of nothing: with alignment, and without."""
+    found, cosines = hiding.nearest(unit(encoder.encode(batch)))
+    every = np.arange(len(batch))
+    return _answer(store, hiding, batch, every, (found[0], cosines[0]), DECOY, threads)
+
+
 def _ask(
     store: IndexStore, encoder: Encoder, hiding: Hiding, batch: SequenceBatch, threads: int
 ) -> Iterator[tuple[Asked, Asked]]:
     """Yield what is found in every scenario: with alignment, and without."""
-    taxonomy = store.taxonomy
     vectors = encoder.encode(batch)
     found, cosines = hiding.nearest(unit(vectors))
     for hidden in range(hiding.scenarios):
         asked = np.flatnonzero(hiding.is_possible(hidden) & vectors.any(axis=1))
-        some = batch.take(asked)
-        near, similarities = correct_for_length(
-            found[hidden][asked], cosines[hidden][asked],
-            some.lengths, store.lengths, store.order_keys, threads,
+        near = found[hidden][asked], cosines[hidden][asked]
+        yield _answer(store, hiding, batch.take(asked), asked, near, hidden, threads)
+
+
+def _answer(
+    store: IndexStore,
+    hiding: Hiding,
+    batch: SequenceBatch,
+    asked: Int64,
+    near: tuple[Int64, Float32],
+    hidden: int,
+    threads: int,
+) -> tuple[Asked, Asked]:
+    """Align, vote and gather in one scenario: with alignment, and without."""
+    taxonomy, scenario = store.taxonomy, max(hidden, 0)
+    rows, similarities = correct_for_length(
+        *near, batch.lengths, store.lengths, store.order_keys, threads
+    )
+    plain = Candidates(rows, similarities, np.zeros(rows.shape, np.int8), similarities)
+    placed = align_candidates(plain, batch, store, ALIGNED, "both", threads)
+    pair = []
+    for one in (placed, plain):
+        voters, votes = hiding.voters(scenario, asked, one.rows[:, : one.scores.shape[1]])
+        ballots = vote(taxonomy, votes, voters, one.scores, threads)
+        evidence = gather(
+            one, ballots, batch.lengths, store.lengths, taxonomy, votes, hiding.sampling,
+            threads, voters, hiding.gone(scenario, asked, ballots.taxon),
         )  # fmt: skip
-        plain = Candidates(near, similarities, np.zeros(near.shape, np.int8), similarities)
-        placed = align_candidates(plain, some, store, ALIGNED, "both", threads)
-        pair = []
-        for one in (placed, plain):
-            voters, votes = hiding.voters(hidden, asked, one.rows[:, : one.scores.shape[1]])
-            ballots = vote(taxonomy, votes, voters, one.scores, threads)
-            evidence = gather(
-                one, ballots, some.lengths, store.lengths, taxonomy, votes, hiding.sampling,
-                threads, voters, hiding.gone(hidden, asked, ballots.taxon),
-            )  # fmt: skip
-            lack = np.full(len(some), hidden)
-            pair.append(Asked(lack, hiding.truth[asked], evidence, ballots.taxon))
-        yield pair[0], pair[1]
+        lack = np.full(len(batch), hidden)
+        pair.append(Asked(lack, hiding.truth[asked], evidence, ballots.taxon))
+    return pair[0], pair[1]

@@ -13,6 +13,8 @@ from seqsearch.search import overlap
 from seqsearch.tables import Bool, Float32, Int32, Int64, UInt8
 from seqsearch.threads import resolve_threads, spread
 
+SUPPORTED = 0.5  # share of the shorter sequence
+
 
 @dataclass(frozen=True)
 class Alignments:
@@ -56,6 +58,16 @@ class Alignments:
         """(...) float32: as identity, but a run of gaps is one column."""
         longer_gaps = self.found[..., overlap.GAPS] - self.found[..., overlap.OPENS]
         return self._fraction(self.found[..., overlap.MATCHES], self.columns - longer_gaps)
+
+    @property
+    def supported_identity(self) -> Float32:
+        """(...) float32: the compressed one, less where little of the shorter sequence lies inside.
+
+        Unrelated sequences find a few equal bases at their ends: below `SUPPORTED` of the shorter
+        one the identity shrinks with the share that is aligned.
+        """
+        inside = np.maximum(self.query_coverage, self.reference_coverage)
+        return self.compressed_identity * np.minimum(inside / np.float32(SUPPORTED), 1)
 
     @property
     def query_coverage(self) -> Float32:

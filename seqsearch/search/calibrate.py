@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from seqsearch.tables import Bool, Float32, Float64, Int32
 
 LOWEST_HIDDEN = 0.2  # share of queries whose lowest taxon the library lacks, unless told otherwise
 DEFAULT = Path(__file__).with_name("calibration.json")  # scripts/make_calibration.py
+OFF_TARGET = 1.0  # `hidden` at every rank of a query that is of no taxon of this marker
 KNOTS = (0.25, 0.5, 0.75)  # quantiles at which the slope of a distance may change
 
 
@@ -53,6 +54,8 @@ class Model:
         Classes: nothing hidden, then the lowest rank, the second lowest ...
     shares : list of float
         Of these classes in what it was fitted on.
+    off_target : float
+        Score of the best candidate below which a query is not of this marker.
     right : list of Linear
         By rank, lowest first; the last serves all ranks above.
     """
@@ -60,6 +63,7 @@ class Model:
     knots: list[list[float]]
     hidden: Linear
     shares: list[float]
+    off_target: float
     right: list[Linear]
 
 
@@ -99,7 +103,8 @@ class Probabilities:
     right : (n, ranks) float32
         That the name called at a rank is right; 0 where none is. Never rises down the ranks.
     hidden : (n, ranks) float32
-        That the query's own taxon at a rank is not in the library. Never falls down the ranks.
+        That the query's own taxon at a rank is not in the library. Never falls down the ranks;
+        `OFF_TARGET` at all of them where nothing in the library is like the query.
     """
 
     right: Float32
@@ -109,6 +114,8 @@ class Probabilities:
 def open_calibration(store: IndexStore) -> Calibration:
     """Read the calibration of an index, or that of other libraries where it has none.
 
+    Where that was fitted with another encoder, nothing is off target: its bound says nothing here.
+
     Raises
     ------
     FolderError
@@ -117,9 +124,14 @@ def open_calibration(store: IndexStore) -> Calibration:
     name = store.manifest.calibration
     path = store.folder / name if name else DEFAULT
     try:
-        return Calibration.from_dict(json.loads(path.read_text()))
+        found = Calibration.from_dict(json.loads(path.read_text()))
+        is_own = found.about["encoder"] == store.manifest.encoder["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(path, "not a calibration", advice="build the index again") from error
+    if is_own:
+        return found
+    aligned, vectors = (replace(one, off_target=0.0) for one in (found.aligned, found.vectors))
+    return Calibration(aligned, vectors, found.about)
 
 
 def prior_shares(prior: Mapping[str, float] | None, ranks: tuple[str, ...]) -> Float64:
@@ -189,6 +201,8 @@ def probabilities(
         if not is_single[rank]:
             known = _softmax(right_inputs(evidence, rank), linear)[:, -1]
         right[:, rank] = np.where(taxa[:, rank] >= 0, known * (1 - hidden[:, rank]), 0)
+    hidden[evidence.best < model.off_target] = OFF_TARGET
+    right[evidence.best < model.off_target] = 0
     right, hidden = np.round(_falling(right, taxa), 6), np.round(hidden, 6)
     return Probabilities(right.astype(np.float32), hidden.astype(np.float32))
 
@@ -240,5 +254,6 @@ def _model_from(values: Mapping[str, Any]) -> Model:
         list(values["knots"]),
         Linear(**values["hidden"]),
         list(values["shares"]),
+        float(values["off_target"]),
         [Linear(**one) for one in values["right"]],
     )

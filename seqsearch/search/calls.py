@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.runs.results import ALTERNATIVE, Calls
+from seqsearch.search import calibrate
 from seqsearch.search.calibrate import Probabilities
 from seqsearch.search.vote import Ballots
 from seqsearch.tables import Bool, Float32, Int64, lists_from, one_array, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
 IDENTIFIED, PARTIAL, AMBIGUOUS, NOVEL = "identified", "partial", "ambiguous", "novel"
-UNASSIGNED, INVALID = "unassigned", "invalid"
+OFF_TARGET, UNASSIGNED, INVALID = "off_target", "unassigned", "invalid"
 SURELY_HIDDEN = 0.8  # probability from which a taxon counts as missing from the library
 LEAST_SHARE = 0.005  # names with less are not worth a line among the alternatives
 
@@ -85,10 +86,12 @@ def draw(
     has_hits = best["n_hits"].to_numpy() > 0
     novel = sheet.hidden[np.arange(len(queries)), asked]
     is_novel = (last >= 0) & (asked > last) & (novel >= SURELY_HIDDEN)
-    # 0 invalid, 1 ambiguous, 2 identified, 3 novel, 4 partial, 5 unassigned: the first that holds
-    conditions = [has_problem, is_tied, last == len(ranks) - 1, is_novel, last >= 0]
-    verdict = np.select(conditions, range(5), 5)
-    words = pa.array([INVALID, AMBIGUOUS, IDENTIFIED, NOVEL, PARTIAL, UNASSIGNED])
+    # 0 invalid, 1 off target, 2 ambiguous, 3 identified, 4 novel, 5 partial, 6 unassigned: the
+    # first that holds
+    is_off = sheet.is_off_target
+    conditions = [has_problem, is_off, is_tied, last == len(ranks) - 1, is_novel, last >= 0]
+    verdict = np.select(conditions, range(6), 6)
+    words = pa.array([INVALID, OFF_TARGET, AMBIGUOUS, IDENTIFIED, NOVEL, PARTIAL, UNASSIGNED])
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "query": queries["query"],
         "query_id": queries["query_id"],
@@ -104,11 +107,11 @@ def draw(
         p = sheet.probability[:, position]
         columns[f"p_{rank}"] = pa.array(p, mask=np.isnan(p) | is_single[position])
     columns["p_novel"] = pa.array(novel, mask=np.isnan(novel))
-    novel_at = pa.array(asked, mask=verdict != 3)
+    novel_at = pa.array(asked, mask=verdict != 4)
     columns["novel_rank"] = pa.array(ranks, pa.string()).take(novel_at)
     for name in ("best_ref", "similarity", "identity", "query_coverage", "n_hits"):
         columns[name] = best[name]
-    needs_names = (verdict == 1) | (verdict >= 3)
+    needs_names = (verdict == 2) | (verdict >= 4)
     columns["alternatives"] = sheet.candidates(np.where(needs_names, asked, -1))
     columns["reason"] = _reasons(queries, sheet, verdict, asked, has_hits, ranks, min_confidence)
     return pa.table(columns)
@@ -139,6 +142,12 @@ class _Sheet:
         self.hidden[at, rank] = to_numpy(calls["hidden"])
         self.tied = np.zeros(self.rows.shape, np.int32)
         self.tied[at, rank] = to_numpy(calls["tied"])
+
+    @property
+    def is_off_target(self) -> Bool:
+        """(n,) bool: queries that the library lacks at every rank."""
+        known = np.where(np.isnan(self.hidden), np.inf, self.hidden).min(axis=1, initial=np.inf)
+        return np.isfinite(known) & (known >= calibrate.OFF_TARGET)
 
     def last_reaching(self, threshold: float) -> Int64:
         """Position of the lowest rank that reaches the threshold, -1 where none does."""
@@ -247,11 +256,12 @@ def _reasons(
     )
     texts = {
         0: one_array(queries["problem"]),
-        1: ties,
-        2: "",
-        3: new,
-        4: pc.fill_null(too_low, "the library names the nearest references no further"),
-        5: pc.if_else(
+        1: "nothing in the library is more like it than shuffled sequences are",
+        2: ties,
+        3: "",
+        4: new,
+        5: pc.fill_null(too_low, "the library names the nearest references no further"),
+        6: pc.if_else(
             pa.array(has_hits), pc.fill_null(too_low, "no name at any rank"), "no reference found"
         ),
     }

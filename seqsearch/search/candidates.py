@@ -135,7 +135,7 @@ def align_candidates(
     both = Alignments(
         np.where(is_minus[:, :, None], minus.found, plus.found), plus.query_lengths, lengths
     )
-    scores = score(both.compressed_identity, similarities)
+    scores = score(both.supported_identity, similarities)
     order = order_by(scores, rows, store.order_keys)
 
     def reordered(values: np.ndarray, behind: np.ndarray) -> np.ndarray:

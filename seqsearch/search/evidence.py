@@ -37,10 +37,13 @@ class Evidence:
         nearest of the name called; share: log odds of its share of votes; behind: log of the
         distance of its nearest candidate over that of the nearest of all; depth: log(1 + its
         records). Zeros where nothing is called.
+    best : (n,) float32
+        Score of the best candidate.
     """
 
     query: Float64
     rank: Float64
+    best: Float32
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def gather(
         axis=2,
     )
     ranks[~is_called] = 0
-    return Evidence(_of_query(found, ballots, lengths, reference_lengths, sampling), ranks)
+    query = _of_query(found, ballots, lengths, reference_lengths, sampling)
+    return Evidence(query, ranks, scores[:, 0] if len(scores) else scores.reshape(-1))
 
 
 def _of_query(
@@ -146,7 +150,7 @@ def _of_query(
     best, similarity = found.rows[:, 0], found.similarities[:, 0].astype(np.float64)
     near = similarity
     if found.alignments is not None:
-        identity = found.alignments[:, 0].compressed_identity.astype(np.float64)
+        identity = found.alignments[:, 0].supported_identity.astype(np.float64)
         near = np.where(np.isnan(identity), similarity, identity)
         result[:, 0] = np.log(1 - near + NEAR)
     else:

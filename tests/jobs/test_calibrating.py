@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import calibrating
-from seqsearch.jobs.build import build_index, remove_from_index
+from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
 from seqsearch.jobs.calibrating import calibrate_anew
 from seqsearch.jobs.demo import write_library
 from seqsearch.jobs.hiding import Hiding
@@ -85,6 +86,26 @@ def test_the_order_of_the_references_decides_nothing(
             rtol=1e-3,
             atol=1e-3,
         )
+
+
+def test_an_index_in_pieces_learns_the_same(files: Path, calibrated: Path, tmp_path: Path) -> None:
+    records = (files / "references.fasta").read_text().split(">")[1:]
+    for name, part in (("one", records[::2]), ("two", records[1::2])):
+        (tmp_path / f"{name}.fasta").write_text("".join(f">{record}" for record in part))
+    index, table = tmp_path / "index", files / "references.tsv"
+    build_index(tmp_path / "one.fasta", index, taxonomy=table, settings=PLAIN)
+    add_to_index(index, tmp_path / "two.fasta", taxonomy=table)
+    manifest = calibrate_anew(index)
+    assert len(manifest.segments) == 2
+    mine = json.loads((index / manifest.calibration).read_text())
+    other = json.loads((calibrated / "calibration-0002.json").read_text())
+    assert mine["about"] == other["about"]
+    np.testing.assert_allclose(
+        mine["aligned"]["hidden"]["weights"],
+        other["aligned"]["hidden"]["weights"],
+        rtol=1e-3,
+        atol=1e-3,
+    )
 
 
 def test_species_that_the_library_lacks_are_called_novel(files: Path, calibrated: Path) -> None:
@@ -162,8 +183,6 @@ def test_a_small_library_uses_the_calibration_of_others(tiny_index: Path) -> Non
 def test_an_index_is_calibrated_later_and_keeps_it(
     plain: Path, files: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     index = tmp_path / "index"
     shutil.copytree(plain, index)
     assert calibrate_anew(index).calibration == "calibration-0002.json"
@@ -171,7 +190,9 @@ def test_an_index_is_calibrated_later_and_keeps_it(
     remove_from_index(index, [gone])
     assert read_manifest(index).calibration == "calibration-0002.json"
     assert calibrate_anew(index).calibration == "calibration-0004.json"
-    path = index / "calibration-0004.json"
+    many = [row["id"] for row in _references(files)[1:300]]
+    assert remove_from_index(index, many).manifest.calibration == "calibration-0006.json"
+    path = index / "calibration-0006.json"
     path.write_bytes(b"{" + b" " * (path.stat().st_size - 1))
     with open_index(index) as opened, pytest.raises(FolderError, match="not a calibration"):
         opened.classify(["ACGTACGT"])
@@ -199,3 +220,20 @@ def test_what_is_hidden_neither_is_found_nor_votes(plain: Path) -> None:
                 row = sample.rows[query]
                 total = votes.records[votes.start[row] : votes.start[row + 1]].sum()
                 assert (row in found[0][query]) == (total > 1)
+
+
+@pytest.mark.parametrize("align", [0, 20])
+def test_what_is_like_nothing_here_is_off_target(files: Path, calibrated: Path, align: int) -> None:
+    rng = np.random.default_rng(0)
+    noise = {f"n{i}": "".join(rng.choice(list("ACGT"), 300 + i)) for i in range(50)}
+    with open_index(calibrated) as index:
+        rows = index.classify(noise, align=align).to_pylist()
+        own = index.classify(files / "queries.fasta", align=align)["verdict"].to_pylist()
+        all_named = index.classify(noise, align=align, min_confidence=0).to_pylist()
+    off = [row for row in rows if row["verdict"] == "off_target"]
+    assert len(off) >= (48 if align else 25)
+    for row in off:
+        assert row["species"] is row["genus"] is None
+        assert row["reason"] == "nothing in the library is more like it than shuffled sequences are"
+    assert own.count("off_target") <= 0.02 * len(own)
+    assert all(row["species"] for row in all_named if row["verdict"] == "off_target")

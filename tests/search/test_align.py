@@ -225,3 +225,14 @@ def test_odd_queries() -> None:
     tagged = aligned([adapter + gene + adapter], [gene])
     assert tagged.identity[0, 0] == 1
     assert tagged.query_coverage[0, 0] == np.float32(600 / 660)
+
+
+def test_a_few_equal_bases_at_the_ends_are_no_identity() -> None:
+    rng = np.random.default_rng(5)
+    one, other = ("".join(rng.choice(list("ACGT"), 400)) for _ in range(2))
+    ends = aligned([one + "ACGTACGTAC"], ["ACGTACGTAC" + other])
+    assert ends.supported_identity[0, 0] < 0.7
+    half = aligned([one], [one[200:] + other[:200]])
+    assert half.supported_identity[0, 0] == half.compressed_identity[0, 0] > 0.95
+    within = aligned([one[100:200]], [one])
+    assert within.supported_identity[0, 0] == 1
