@@ -15,7 +15,7 @@ from xopen import xopen
 
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
-from seqsearch.search.calls import INVALID, draw
+from seqsearch.search.calls import INVALID, OFF_TARGET, draw
 from seqsearch.settings import QuerySettings
 from seqsearch.tables import check_output, locked, one_array, whole_file
 
@@ -70,7 +70,9 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
             verdicts.update(table["verdict"].to_pylist())
             named.update(name for name in table["rank"].to_pylist() if name)
             queries += len(table)
-            minus += pc.sum(pc.equal(table["strand"], "-")).as_py() or 0
+            is_of_marker = pc.not_equal(table["verdict"], OFF_TARGET)
+            is_minus = pc.and_(pc.equal(table["strand"], "-"), is_of_marker)
+            minus += pc.sum(is_minus).as_py() or 0
     return {
         "queries": queries,
         "verdicts": dict(verdicts),

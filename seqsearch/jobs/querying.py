@@ -19,6 +19,7 @@ from seqsearch.jobs.assigning import assign, check_unassigned_out
 from seqsearch.jobs.importing import Progress
 from seqsearch.jobs.pipeline import Clock, Searched
 from seqsearch.runs.folder import REFS, RunFolder, check_target
+from seqsearch.search.calls import OFF_TARGET
 from seqsearch.settings import VERSION, QuerySettings
 from seqsearch.tables import locked, sha256_of, write_parquet
 
@@ -186,6 +187,12 @@ def _warnings(run: RunFolder, counts: dict[str, Any]) -> list[str]:
     invalid = verdicts.get("invalid", 0)
     if invalid:
         warnings.append(f"{invalid:,} of {queries:,} queries are invalid (column reason says why)")
+    off_target = verdicts.get(OFF_TARGET, 0)
+    if off_target > 0.1 * queries:
+        warnings.append(
+            f"{off_target / queries:.0%} of the queries are like nothing in this library: "
+            "another marker?"
+        )
     minus = counts["minus_strand"]
     if run.state["settings"]["strand"] == "both" and minus > 0.01 * queries:
         warnings.append(f"{minus / queries:.0%} of the queries matched as reverse complements")

@@ -237,3 +237,13 @@ def test_what_is_like_nothing_here_is_off_target(files: Path, calibrated: Path, 
         assert row["reason"] == "nothing in the library is more like it than shuffled sequences are"
     assert own.count("off_target") <= 0.02 * len(own)
     assert all(row["species"] for row in all_named if row["verdict"] == "off_target")
+
+
+def test_reads_of_another_marker_are_warned_of(calibrated: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines = (f">n{i}\n{''.join(rng.choice(list('ACGT'), 400))}\n" for i in range(30))
+    (tmp_path / "noise.fasta").write_text("".join(lines))
+    with open_index(calibrated) as index:
+        run = index.query(tmp_path / "noise.fasta", tmp_path / "run")
+    (warning,) = run.folder.state["warnings"]
+    assert "of the queries are like nothing in this library: another marker?" in warning
