@@ -130,7 +130,8 @@ def open_calibration(store: IndexStore) -> Calibration:
         raise FolderError(path, "not a calibration", advice="build the index again") from error
     if is_own:
         return found
-    aligned, vectors = (replace(one, off_target=0.0) for one in (found.aligned, found.vectors))
+    unbound = float("-inf")
+    aligned, vectors = (replace(m, off_target=unbound) for m in (found.aligned, found.vectors))
     return Calibration(aligned, vectors, found.about)
 
 
