@@ -43,10 +43,11 @@ from seqsearch.tables import Float32, Float64, Int32, Int64, locked
 from seqsearch.training.augmentation import Augmentation, augment
 
 ASKED = 2000  # records
-LEAST = 500
+LEAST = 500  # with fewer, nothing can be fitted
+LEAST_ASKED = 100  # in each of the first two scenarios, which every prior has shares of
 DECOY = -1
 FALSE_ALARMS = 0.005  # share of true queries below the bound, and of decoys above
-ODD = 0x9E3779B97F4A7C15  # with fewer, nothing can be fitted
+ODD = 0x9E3779B97F4A7C15
 ALIGNED = 20  # candidates, as of queries by default
 SHORTEST, LONGEST = 100, 400  # of fragments
 
@@ -91,7 +92,7 @@ class Sample:
 
 
 def calibrate(store: IndexStore, encoder: Encoder, threads: int = 0) -> Calibration | None:
-    """Fit a calibration on an index; None where it has too few references for that.
+    """Fit a calibration on an index; None where it has too little for that.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def calibrate(store: IndexStore, encoder: Encoder, threads: int = 0) -> Calibrat
 def ask_itself(
     store: IndexStore, encoder: Encoder, threads: int = 0
 ) -> tuple[Answers, dict[str, Any]] | None:
-    """Ask a library for a sample of its records in every scenario; None where it has too few."""
+    """Ask a library for a sample of its records in every scenario; None where it has too little."""
     sample = _sample(store)
     if len(sample.rows) < LEAST:
         return None
@@ -116,8 +117,14 @@ def ask_itself(
     for batch in _lengths_of(store.sequences(distinct).take(place)):
         parts += _ask(store, encoder, hiding, batch, threads)
         parts.append(_ask_decoys(store, encoder, hiding, shuffled(batch, seed=0), threads))
-    queries = int(sum(np.count_nonzero(one.hidden != DECOY) for one, _ in parts))
-    about = {"records": len(sample.rows), "queries": queries, "encoder": encoder.content_hash}
+    counts = np.bincount(np.concatenate([one.hidden for one, _ in parts]) - DECOY, minlength=3)[1:]
+    if counts[:2].min() < LEAST_ASKED:
+        return None
+    about = {
+        "records": len(sample.rows),
+        "queries": int(counts.sum()),
+        "encoder": encoder.content_hash,
+    }
     return parts, about
 
 
@@ -132,7 +139,7 @@ def calibrate_anew(index: str | Path, threads: int = 0) -> Manifest:
     Raises
     ------
     FolderError
-        No index, or one with too few references named to the lowest rank.
+        No index, or one with too little to ask for.
     """
     folder = Path(index)
     read_manifest(folder)
@@ -143,14 +150,15 @@ def calibrate_anew(index: str | Path, threads: int = 0) -> Manifest:
     if manifest.number == before:
         raise FolderError(
             folder,
-            f"has fewer than {LEAST} references that are named to the lowest rank",
+            f"has fewer than {LEAST} references that are named to the lowest rank, or too few "
+            "whose taxon there has another one, or a sister",
             advice="its probabilities come from other libraries' calibration",
         )
     return manifest
 
 
 def calibrate_index(folder: Path, encoder: Encoder, threads: int = 0) -> Manifest:
-    """Calibrate the current state of an index, if it has references enough; inside `locked`."""
+    """Calibrate the current state of an index, if it has enough for that; inside `locked`."""
     with closing(IndexStore.open(folder)) as store:
         calibration = calibrate(store, encoder, threads)
         if calibration is None:
@@ -179,6 +187,9 @@ def fit(answers: list[Asked]) -> Model:
     right = []
     for rank in reversed(range(truth.shape[1])):
         chosen = (hidden < truth.shape[1] - rank) & (truth[:, rank] >= 0) & (taxa[:, rank] >= 0)
+        if not chosen.any():  # no record asked for has a name there
+            right.append(right[-1])
+            continue
         is_right = (taxa == truth)[chosen, rank].astype(np.int64)
         inputs = right_inputs(evidence, rank)[chosen]
         right.append(_logistic(inputs, is_right, weight[chosen], 2))
@@ -200,13 +211,19 @@ def _bound(answers: list[Asked]) -> float:
 
 
 def _logistic(inputs: Float64, classes: Int64, weight: Float64, count: int) -> Linear:
-    """Fit a logistic model; a class that does not occur gets no weight at all."""
+    """Fit a logistic model.
+
+    A class that does not occur gets no weight at all; where there is one class only, another one's
+    odds are those of a first that comes next (Laplace's rule).
+    """
     mean, scale = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
     present = np.unique(classes)
     weights = np.zeros((count, inputs.shape[1] + 1))
     weights[:, -1] = -1e3
     if len(present) == 1:
         weights[present[0], -1] = 0
+        if count == 2:
+            weights[1 - present[0], -1] = -np.log(len(classes) + 1)
     else:
         model = LogisticRegression(C=1.0, max_iter=2000)
         with threadpool_limits(1):  # threads cost more than they give here, and change the sums
@@ -258,6 +275,8 @@ def _ask(
     found, cosines = hiding.nearest(unit(vectors))
     for hidden in range(hiding.scenarios):
         asked = np.flatnonzero(hiding.is_possible(hidden) & vectors.any(axis=1))
+        if not len(asked):  # no species has a second record, say
+            continue
         near = found[hidden][asked], cosines[hidden][asked]
         yield _answer(store, hiding, batch.take(asked), asked, near, hidden, threads)
 

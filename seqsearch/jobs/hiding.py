@@ -7,6 +7,7 @@ import numpy as np
 from seqsearch.index.ann import unit
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
+from seqsearch.jobs.nearest import Nearest
 from seqsearch.search.evidence import LOWEST, Sampling
 from seqsearch.tables import Bool, Float32, Int32, Int64
 
@@ -136,10 +137,9 @@ class Hiding:
             By scenario; -1 filled.
         list of (n, CANDIDATES) float32
         """
-        live, count = self._store.live_rows, len(self._rows)
+        live = self._store.live_rows
         is_lone = self._records[self._rows] == 1
-        best = [np.full((count, CANDIDATES), -np.inf, np.float32) for _ in range(self.scenarios)]
-        found = [np.full((count, CANDIDATES), -1, np.int64) for _ in range(self.scenarios)]
+        nearest = [Nearest(len(self._rows), CANDIDATES) for _ in range(self.scenarios)]
         for start in range(0, len(live), BLOCK):
             some = live[start : start + BLOCK]
             products = vectors @ unit(self._store.vectors(some)).T
@@ -148,20 +148,7 @@ class Hiding:
                 if hidden:
                     taxa = self.truth[:, -hidden, None]
                     products[(taxa == self._agreed[some, -hidden]) & (taxa >= 0)] = -np.inf
-                together = np.concatenate([best[hidden], products], axis=1)
-                numbers = np.broadcast_to(some, (count, len(some)))
-                numbers = np.concatenate([found[hidden], numbers], axis=1)
-                kept = np.argpartition(-together, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
-                best[hidden] = np.take_along_axis(together, kept, axis=1)
-                found[hidden] = np.take_along_axis(numbers, kept, axis=1)
-        return self._sorted(found, best)
-
-    def _sorted(self, found: list[Int64], best: list[Float32]) -> tuple[list[Int64], list[Float32]]:
-        for hidden in range(self.scenarios):
-            order = np.argsort(-best[hidden], axis=1, kind="stable")
-            cosines = np.take_along_axis(best[hidden], order, axis=1)
-            rows = np.take_along_axis(found[hidden], order, axis=1)
-            is_none = np.isneginf(cosines)
-            found[hidden] = np.where(is_none, -1, rows)
-            best[hidden] = np.where(is_none, 0, np.minimum(np.round(cosines, 6), 1))
-        return found, best
+                nearest[hidden].look_at(products, some)
+        found = [one.found() for one in nearest]
+        cosines = [np.minimum(np.round(best, 6), 1) for _, best in found]
+        return [rows for rows, _ in found], [np.where(np.isneginf(c), 0, c) for c in cosines]

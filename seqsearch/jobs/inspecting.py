@@ -129,7 +129,9 @@ def describe_index(index: str | Path) -> dict[str, Any]:
 def _calibration_text(folder: Path, manifest: Manifest) -> str:
     """Say where the probabilities of an index come from."""
     if not manifest.calibration:
-        return "of other libraries (index calibrate makes its own, from 500 named references on)"
+        return (
+            "of other libraries (index calibrate makes its own, where there is enough to ask for)"
+        )
     try:
         about = json.loads((folder / manifest.calibration).read_text())["about"]
         return f"its own, {about['queries']:,} queries of {about['records']:,} records"

@@ -11,6 +11,7 @@ from seqsearch.index.ann import LEAST_ROWS, Plan, make_lists, save_lists, unit
 from seqsearch.index.codes import Codes, codes_of
 from seqsearch.index.segments import Segment, sequences_of
 from seqsearch.index.writer import IndexWriter
+from seqsearch.jobs.nearest import Nearest
 from seqsearch.tables import Float32, Int64
 from seqsearch.training.augmentation import Augmentation, augment
 
@@ -82,7 +83,7 @@ def _read_once(
         Each query's ten nearest rows, by whole vectors; those as similar as the tenth are among
         them.
     """
-    leading, codes, nearest = [], [], Nearest(queries)
+    leading, codes, nearest = [], [], Nearest(len(queries), KEPT)
     for segment in segments:
         own = live[(live >= segment.first_row) & (live < segment.first_row + segment.rows)]
         for start in range(0, len(own), BLOCK):
@@ -90,34 +91,12 @@ def _read_once(
             block = unit(segment.vectors[rows - segment.first_row].astype(np.float32))
             leading.append(unit(block[:, :dim]))
             codes.append(codes_of(block, dim))
-            nearest.look_at(rows, block)
-    return np.concatenate(leading), Codes.concatenate(codes), nearest.found()
+            nearest.look_at(queries @ block.T, rows)
+    return np.concatenate(leading), Codes.concatenate(codes), _ten_nearest(nearest)
 
 
-class Nearest:
-    """The nearest rows of queries, among blocks of rows looked at one after the other.
-
-    Parameters
-    ----------
-    queries : (q, d) float32
-    """
-
-    def __init__(self, queries: Float32) -> None:
-        self._queries = queries
-        self._best = np.full((len(queries), 0), -np.inf, np.float32)
-        self._rows = np.empty((len(queries), 0), np.int64)
-
-    def look_at(self, rows: Int64, vectors: Float32) -> None:
-        """Compare rows, whose vectors are (len(rows), d) float32."""
-        products = np.concatenate([self._best, self._queries @ vectors.T], axis=1)
-        own = np.broadcast_to(rows, (len(self._queries), len(rows)))
-        numbers = np.concatenate([self._rows, own], axis=1)
-        kept = np.argpartition(-products, min(KEPT, products.shape[1]) - 1, axis=1)[:, :KEPT]
-        self._best = np.take_along_axis(products, kept, axis=1)
-        self._rows = np.take_along_axis(numbers, kept, axis=1)
-
-    def found(self) -> list[set[int]]:
-        """Return for each query the rows that are as similar as its tenth, or more."""
-        tenth = -np.sort(-self._best, axis=1)[:, min(10, self._best.shape[1]) - 1]
-        is_near = self._best >= tenth[:, None] - 1e-6
-        return [set(rows[near].tolist()) for rows, near in zip(self._rows, is_near, strict=True)]
+def _ten_nearest(nearest: Nearest) -> list[set[int]]:
+    """Return for each query the rows that are as similar as its tenth, or more."""
+    rows, products = nearest.found()
+    is_near = (rows >= 0) & (products >= products[:, 9:10] - 1e-6)
+    return [set(own[near].tolist()) for own, near in zip(rows, is_near, strict=True)]

@@ -32,12 +32,13 @@ from seqsearch.tables import Bool, Float32, Float64, Int32
 LOWEST_HIDDEN = 0.2  # share of queries whose lowest taxon the library lacks, unless told otherwise
 DEFAULT = Path(__file__).with_name("calibration.json")  # scripts/make_calibration.py
 OFF_TARGET = 1.0  # `hidden` at every rank of a query that is of no taxon of this marker
+SUREST = 1 - 1e-6  # of `hidden` of any other query
 KNOTS = (0.25, 0.5, 0.75)  # quantiles at which the slope of a distance may change
 
 
 @dataclass(frozen=True)
 class Linear:
-    """Weights of a logistic model, one row a class (a single row: yes or no); the last is added."""
+    """Weights of a logistic model, one row a class; the last of each is added."""
 
     weights: list[list[float]]
 
@@ -76,7 +77,7 @@ class Calibration:
     aligned, vectors : Model
         For candidates that were aligned, and with `--align 0`.
     about : dict
-        How it was fitted, on what, and its reliability.
+        How it was fitted, and on what.
     """
 
     aligned: Model
@@ -195,6 +196,7 @@ def probabilities(
     hidden = np.zeros(taxa.shape)
     for below in range(1, len(prior)):  # scenario `below` hides the lowest `below` ranks
         hidden[:, count - below :] += scenario[:, below : below + 1]
+    hidden = np.minimum(hidden, SUREST)
     right = np.zeros(taxa.shape)
     for rank in range(count):
         linear = model.right[min(count - 1 - rank, len(model.right) - 1)]
@@ -234,12 +236,10 @@ def right_inputs(evidence: Evidence, rank: int) -> Float64:
 
 
 def _softmax(inputs: Float64, linear: Linear) -> Float64:
-    """Return (n, classes): probabilities; of a single row of weights, those of no and yes."""
+    """Return (n, classes): probabilities."""
     weights = np.array(linear.weights)
     # Not a matrix product: its sums depend on how many rows there are.
     scores = np.einsum("nf,cf->nc", inputs, weights[:, :-1]) + weights[:, -1]
-    if scores.shape[1] == 1:
-        scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
     scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     return scores / scores.sum(axis=1, keepdims=True)
 

@@ -126,7 +126,7 @@ def _halves(vectors: Float32, threads: int) -> UInt16:
 
 
 def _flat_index(comparer: Comparer, rows: Int64, dim: int) -> FlatIndex:
-    """Return an index of the leading dimensions of ascending rows."""
+    """Return an index of the vectors of ascending rows."""
     flat = FlatIndex(len(rows), dim)
     done = 0
     for first, vectors in comparer.parts:

@@ -180,6 +180,47 @@ def test_a_small_library_uses_the_calibration_of_others(tiny_index: Path) -> Non
         calibrate_anew(tiny_index)
 
 
+def test_species_of_one_record_each_teach_nothing_of_species(files: Path, tmp_path: Path) -> None:
+    table = _references(files)
+    (tmp_path / "lone.tsv").write_text(
+        "id\tfamily\tgenus\tspecies\n"
+        + "".join(f"{r['id']}\t{r['family']}\t{r['genus']}\tsp. {r['id']}\n" for r in table)
+    )
+    change = build_index(
+        files / "references.fasta",
+        tmp_path / "index",
+        taxonomy=tmp_path / "lone.tsv",
+        settings=BuildSettings(encoder="spectrum"),
+    )
+    assert change.manifest.counts["species"] == change.manifest.counts["records"] >= 500
+    assert change.manifest.calibration == ""
+    with open_index(tmp_path / "index") as index:
+        rows = index.classify(files / "references.fasta").to_pylist()
+    assert np.mean([row["species"] is not None for row in rows]) > 0.3
+
+
+def test_what_may_be_hidden_and_how_much_then_is(plain: Path) -> None:
+    store = IndexStore.open(plain)
+    sample = calibrating._sample(store)
+    hiding = Hiding(store, sample.rows, sample.entries)
+    of_record = np.repeat(store.votes.taxon, store.votes.records)
+    lineage = store.taxonomy.lineage[of_record]
+    ranks, some = lineage.shape[1], np.arange(0, len(sample.rows), 50)
+    for hidden in range(hiding.scenarios):
+        gone = hiding.gone(hidden, some, hiding.truth[some])
+        for i, query in enumerate(some):
+            own = hiding.truth[query]
+            hides = (lineage[:, ranks - hidden] == own[ranks - hidden]) if hidden else None
+            count = 1 if hides is None else int(hides.sum())
+            assert (gone[i][own >= 0] == count).all()
+            left = lineage if hides is None else lineage[~hides]
+            above = ranks - hidden - 1
+            remains = int((left[:, above] == own[above]).sum()) - (hides is None)
+            assert hiding.is_possible(hidden)[query] == (hidden == ranks or remains > 0)
+        other = np.full((len(some), ranks), -1, np.int32)
+        assert not hiding.gone(hidden, some, other).any()
+
+
 def test_an_index_is_calibrated_later_and_keeps_it(
     plain: Path, files: Path, tmp_path: Path
 ) -> None:

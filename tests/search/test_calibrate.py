@@ -1,0 +1,83 @@
+"""Probabilities of evidence, by weights that are chosen here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqsearch.search.calibrate import OFF_TARGET, SUREST, Linear, Model, probabilities
+from seqsearch.search.evidence import LOWEST, OF_QUERY, OF_RANK, Evidence
+
+RANKS = 3
+SHARES = [0.4, 0.3, 0.2, 0.1, 0.0]
+SEVERAL = np.zeros(RANKS, bool)
+
+
+def linear(inputs: int, added: list[float]) -> Linear:
+    """Return a model whose classes depend on nothing."""
+    return Linear([[0.0] * inputs + [value] for value in added])
+
+
+def model(hidden: list[float], wrong: list[float], off_target: float = -np.inf) -> Model:
+    of_hidden = len(OF_QUERY) + 2 * 3 + LOWEST * (len(OF_RANK) + 3)
+    of_right = len(OF_RANK) + len(OF_QUERY) + 1
+    with np.errstate(divide="ignore"):
+        scenario = linear(of_hidden, [*np.maximum(np.log(hidden), -1e3)])
+    right = [linear(of_right, [np.log(p), np.log(1 - p)]) for p in wrong]
+    return Model([[-3.0, -2.0, -1.0]] * 2, scenario, SHARES, off_target, right)
+
+
+def evidence(scores: list[float]) -> Evidence:
+    count = len(scores)
+    query, rank = np.zeros((count, len(OF_QUERY))), np.zeros((count, RANKS, len(OF_RANK)))
+    return Evidence(query, rank, np.array(scores, np.float32))
+
+
+TAXA = np.array([[0, 1, 2]], np.int32)
+
+
+def test_the_shares_of_the_prior_take_the_place_of_those_it_was_fitted_on() -> None:
+    chances, prior = np.array([0.5, 0.25, 0.15, 0.1]), np.array([0.7, 0.1, 0.1, 0.1])
+    found = probabilities(model([*chances, 0.0], [0.2, 0.1]), evidence([0.9]), TAXA, prior, SEVERAL)
+    scenario = chances * prior / SHARES[:4]
+    scenario /= scenario.sum()
+    hidden = [scenario[3:].sum(), scenario[2:].sum(), scenario[1:].sum()]
+    np.testing.assert_allclose(found.hidden[0], hidden, atol=1e-6)
+    right = (1 - np.array(hidden)) * [0.9, 0.9, 0.8]  # the last model serves all ranks above
+    np.testing.assert_allclose(found.right[0], right, atol=1e-6)
+
+
+def test_nothing_rises_from_a_rank_to_the_one_below() -> None:
+    surely_known = np.array([1.0, 0, 0, 0])
+    found = probabilities(
+        model([1, 1, 1, 1, 0], [0.1, 0.4, 0.2]), evidence([0.9]), TAXA, surely_known, SEVERAL
+    )
+    np.testing.assert_allclose(found.right[0], [0.8, 0.6, 0.6], atol=1e-6)
+
+
+def test_where_there_is_one_taxon_only_hiding_makes_it_wrong() -> None:
+    surely_known = np.array([1.0, 0, 0, 0])
+    single = np.array([True, False, False])
+    found = probabilities(
+        model([1, 1, 1, 1, 0], [0.3]), evidence([0.9]), TAXA, surely_known, single
+    )
+    np.testing.assert_allclose(found.right[0], [1, 0.7, 0.7], atol=1e-6)
+
+
+def test_ranks_without_a_name_are_passed_over() -> None:
+    surely_known, taxa = np.array([1.0, 0, 0, 0]), np.array([[0, -1, 2]], np.int32)
+    found = probabilities(
+        model([1, 1, 1, 1, 0], [0.1, 0.1, 0.2]), evidence([0.9]), taxa, surely_known, SEVERAL
+    )
+    np.testing.assert_allclose(found.right[0], [0.8, 0, 0.8], atol=1e-6)
+
+
+@pytest.mark.parametrize(("score", "is_off"), [(0.29, True), (0.31, False)])
+def test_only_what_is_below_the_bound_is_off_target(score: float, is_off: bool) -> None:
+    surely_new = np.array([0.0, 0, 0, 1])
+    found = probabilities(
+        model([0, 0, 0, 1, 0], [0.1], off_target=0.3), evidence([score]), TAXA, surely_new, SEVERAL
+    )
+    assert (found.hidden >= OFF_TARGET).all() == is_off
+    assert found.hidden[0, 0] == np.float32(OFF_TARGET if is_off else SUREST)
+    assert (found.right <= 1e-6).all()
