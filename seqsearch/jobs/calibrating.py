@@ -184,7 +184,7 @@ def fit(answers: list[Asked]) -> Model:
     classes = 1 + LOWEST
     scenario = _logistic(hidden_inputs(evidence, knots), hidden, weight, classes)
     shares = (counts > 0) / np.count_nonzero(counts)
-    right = []
+    right: list[Linear] = []
     for rank in reversed(range(truth.shape[1])):
         chosen = (hidden < truth.shape[1] - rank) & (truth[:, rank] >= 0) & (taxa[:, rank] >= 0)
         if not chosen.any():  # no record asked for has a name there
