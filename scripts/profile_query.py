@@ -46,7 +46,7 @@ def main() -> None:
 
         print(f"{count:,} queries, {options.threads} threads: microseconds a query")
         timed("read", lambda: next(read_sequences(options.reads, options.queries)))
-        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings, Seen()))
+        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings, Seen(), False))
         batch = found.batch
         near = timed("search", lambda: find_candidates(batch, found.vectors, retriever, store, 50))
         timed("strand (--align 0)", lambda: with_strands(near, batch, store, "both", 0))
@@ -57,7 +57,10 @@ def main() -> None:
         probable = timed(
             "probability", lambda: judge.probabilities(placed, ballots, lengths, settings)
         )
-        timed("calls", lambda: calls_of(ballots, probable, store.taxonomy, found.numbers))
+        timed(
+            "calls",
+            lambda: calls_of(ballots, probable, store.taxonomy, judge.shared, found.numbers),
+        )
 
 
 if __name__ == "__main__":

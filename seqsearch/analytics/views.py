@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from seqsearch.analytics.resolvability import read_resolvability
 from seqsearch.errors import FolderError, QueryError, SettingsError
 from seqsearch.index.manifest import CURRENT, read_manifest
 from seqsearch.runs.folder import ASSIGNMENTS, PARTS, REFS, RUN_FILE, RunFolder
@@ -23,6 +24,7 @@ VIEWS = {
     "ranks": "the library's ranks and their positions",
     "sources": "the libraries of an index",
     "labels": "every record of an index: identical sequences share a reference",
+    "resolvability": "what the taxa of an index's lowest rank share, and how near they are",
     "queries": "the queries of a run",
     "hits": "the nearest references of each query",
     "calls": "the best name of each query and rank, whatever the threshold",
@@ -168,6 +170,10 @@ def _index_parts(
     )
     for table in ("taxa", "sources"):
         parts[table].append(f"SELECT {label}, * FROM {database}.{table}")
+    if manifest.resolvability:
+        view = f"resolvability_{number}"
+        connection.register(view, read_resolvability(folder / manifest.resolvability).table)
+        parts["resolvability"].append(f"SELECT {label}, * FROM {view}")
     _rank_part(connection, manifest.ranks, number, label, parts)
 
 

@@ -13,6 +13,8 @@ from seqsearch.settings import DEFAULT_ENCODER
 
 app = typer.Typer(help="Build, change and inspect indexes.", no_args_is_help=True)
 
+SHOWN = 20  # lines of a table that may be long
+
 Folder = Annotated[Path, typer.Argument(metavar="INDEX", help="Index folder.", show_default=False)]
 Libraries = Annotated[
     list[Path],
@@ -37,6 +39,14 @@ def build(
         bool,
         typer.Option("--calibrate/--no-calibrate", help="Calibrate probabilities on this library."),
     ] = True,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            "--exclude",
+            help="Records to leave out, as library audit lists them.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = 0,
     overwrite: Overwrite = False,
@@ -58,6 +68,7 @@ def build(
             format=format,
             marker=marker,
             overwrite=overwrite,
+            exclude=exclude,
             settings=BuildSettings(encoder, search, calibrate, device, threads),
             progress=report,
         )
@@ -66,15 +77,15 @@ def build(
 
 @app.command()
 def calibrate(index: Folder, threads: Threads = 0, quiet: Quiet = False) -> None:
-    """Calibrate the probabilities of an index on its own references.
+    """Measure on its own references what an index's answers are worth, and what it can tell apart.
 
     Example: seqsearch index calibrate indexes/coi
     """
     from seqsearch.jobs.calibrating import calibrate_anew
 
     manifest = calibrate_anew(index, threads)
-    if not quiet:
-        say(f"{index} is calibrated (state {manifest.number})")
+    own = "" if manifest.calibration else "; too small for probabilities of its own"
+    say(f"{index} is calibrated (state {manifest.number}){own}", quiet)
 
 
 @app.command()
@@ -129,13 +140,22 @@ def remove(
 
 
 @app.command()
-def info(index: Folder, json: Json = False) -> None:
-    """Show what an index is made of.
+def info(
+    index: Folder,
+    resolvability: Annotated[
+        bool, typer.Option("--resolvability", help="Which species it cannot tell apart.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what an index is made of, or what it can tell apart.
 
-    Example: seqsearch index info indexes/coi
+    Example: seqsearch index info indexes/coi --resolvability
     """
     from seqsearch.jobs.inspecting import describe_index
 
+    if resolvability:
+        _say_resolvability(index, json)
+        return
     described = describe_index(index)
     if json:
         say_json(described)
@@ -205,6 +225,30 @@ def list_(
             if "error" not in one
         ]
         say_table(columns, rows)
+
+
+def _say_resolvability(index: Path, json: bool) -> None:
+    from seqsearch.jobs.inspecting import describe_resolvability
+
+    described = describe_resolvability(index)
+    if json:
+        say_json(described)
+        return
+    counts = described["counts"]
+    say(
+        f"{counts['taxa']:,} {described['rank']}: {counts['sharing']:,} share a sequence with "
+        f"another one; of {counts['several']:,} with several sequences {counts['with_gap']:,} have "
+        "a barcode gap (all nearer to each other than any other's)"
+    )
+    shown = [list(one.values()) for one in described["above"] if one["sharing"]][:SHOWN]
+    if shown:
+        columns = ["above", "taxa", "sharing", "several", "with gap", "within %", "other %"]
+        say_table(columns, [[*one[:5], *map(_percent, one[5:])] for one in shown])
+        say(f"all of them: seqsearch sql {index} 'SELECT * FROM resolvability'")
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 1)
 
 
 def _say_change(change: Any, quiet: bool, json: bool) -> None:

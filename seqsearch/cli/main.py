@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from seqsearch.cli import demo, doctor, index, query, sql, train
+from seqsearch.cli import demo, doctor, index, library, query, sql, train
 from seqsearch.errors import SeqsearchError, SettingsError
 from seqsearch.settings import VERSION
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.add_typer(index.app, name="index")
+app.add_typer(library.app, name="library")
 app.command("query")(query.query)
 app.command("call")(query.call)
 app.command("export")(query.export)

@@ -206,6 +206,10 @@ class Catalog:
             to_numpy(table["records"]).astype(np.int32),
         )
 
+    def labels(self) -> pa.Table:
+        """Return `row`, ref_id, taxon and source of every live record, by row and ref_id."""
+        return self._table("SELECT row, ref_id, taxon, source FROM labels ORDER BY row, ref_id")
+
     def refs(self, rows: Int64) -> pa.Table:
         """Return `reference`, ref_id, length, taxon, source, accession, labels, ranks of rows."""
         self._connection.register("wanted", pa.table({"row": np.unique(rows)}))

@@ -55,6 +55,8 @@ class Manifest:
         File, "" where the library is too small for one of its own.
     notes : tuple of str
         What the repair of the taxonomy did.
+    resolvability : str
+        File, "" where it was not measured.
     """
 
     number: int
@@ -74,6 +76,7 @@ class Manifest:
     ann: dict[str, Any]
     calibration: str
     notes: tuple[str, ...]
+    resolvability: str = ""
     format_version: int = FORMAT_VERSION
 
     @property

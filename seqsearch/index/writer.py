@@ -38,6 +38,7 @@ from seqsearch.tables import (
     whole_file,
     write_array,
     write_json,
+    write_parquet,
 )
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
@@ -50,6 +51,7 @@ _OWN = (
     r"catalog-\d{4,}\.duckdb(\.wal)?",
     r"removed-\d{4,}\.npy",
     r"calibration-\d{4,}\.json",
+    r"resolvability-\d{4,}\.parquet",
     rf"ann-\d{{4,}}(/({_ANN_FILES}))?",
 )
 
@@ -140,6 +142,7 @@ class IndexWriter:
         sources: tuple[dict[str, Any], ...],
         ann: dict[str, Any],
         calibration: str = "",
+        resolvability: str = "",
         package_version: str,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
@@ -154,8 +157,8 @@ class IndexWriter:
             With `folder`, the encoder's own folder inside the index.
         ann : dict
             With `folder`, if it has one.
-        calibration : str
-            File of an earlier state that goes on serving.
+        calibration, resolvability : str
+            Files of an earlier state that go on serving.
         """
         everything = self.segments
         removed_file = self._write_removed(removed)
@@ -163,7 +166,8 @@ class IndexWriter:
         labels = live_labels(everything, removed)
         ranks = tuple(rank for rank in ranks if labels[rank].null_count < len(labels))
         summary = self._write_catalog(catalog, everything, labels, ranks, sources)
-        names = [name for name in (catalog, removed_file, calibration) if name]
+        derived = (catalog, removed_file, calibration, resolvability)
+        names = [name for name in derived if name]
         names += [f"{ann['folder']}/{file}" for file in ANN_FILES if "folder" in ann]
         names += [
             f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
@@ -192,26 +196,42 @@ class IndexWriter:
             views=(segments.VIEW,),
             ann=ann,
             calibration=calibration,
+            resolvability=resolvability,
             notes=tuple(_notes(summary)),
         )
         commit(self.folder, manifest)
         return manifest
 
-    def commit_calibration(self, values: dict[str, Any]) -> Manifest:
-        """Write a calibration, then the manifest of a state that differs in nothing else."""
+    def commit_calibration(
+        self, calibration: dict[str, Any] | None, resolvability: pa.Table
+    ) -> Manifest:
+        """Write what the library says of itself, then the manifest of an else equal state.
+
+        Parameters
+        ----------
+        calibration : dict or None
+            None where the library is too small for one of its own.
+        resolvability : pyarrow.Table
+        """
         if self.store is None:
             raise ValueError("there is no state to calibrate")
-        name = f"calibration-{self.number:04d}.json"
-        write_json(values, self.folder / name)
         before = self.store.manifest
-        files = {path: known for path, known in before.files.items() if path != before.calibration}
+        table = f"resolvability-{self.number:04d}.parquet"
+        write_parquet(resolvability, self.folder / table)
+        names = [table]
+        if calibration is not None:
+            names.append(f"calibration-{self.number:04d}.json")
+            write_json(calibration, self.folder / names[-1])
+        replaced = (before.calibration, before.resolvability)
+        files = {path: known for path, known in before.files.items() if path not in replaced}
         manifest = replace(
             before,
             number=self.number,
             action="calibrate",
             created=_now(),
-            calibration=name,
-            files=files | describe_files(self.folder, [name]),
+            calibration="" if calibration is None else names[-1],
+            resolvability=table,
+            files=files | describe_files(self.folder, names),
         )
         commit(self.folder, manifest)
         return manifest

@@ -19,6 +19,8 @@ from seqsearch.search.calls import INVALID, OFF_TARGET, draw
 from seqsearch.settings import QuerySettings
 from seqsearch.tables import check_output, locked, one_array, whole_file
 
+NEEDED = ("query", "query_id", "length", "problem", "note")  # of queries/, without --unassigned-out
+
 
 def check_unassigned_out(path: Path, run: Path, overwrite: bool, inputs: Sequence[str]) -> None:
     """Raise `FolderError` unless FASTA may be written here; over an input it never may."""
@@ -38,7 +40,9 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
     refs = run.read_file(REFS, ["reference", "ref_id"])
     taxa = run.state["index"]["taxa"]
     is_single = tuple(taxa[rank] == 1 for rank in run.ranks)
-    columns = None if unassigned_out is not None else ["query", "query_id", "length", "problem"]
+    columns = (
+        None if unassigned_out is not None else ["query", "query_id", "length", "problem", "note"]
+    )
     verdicts: Counter[str] = Counter()
     named: Counter[str] = Counter()
     queries = minus = 0

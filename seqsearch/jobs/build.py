@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seqsearch.analytics.audit import NOTHING_EXCLUDED, read_excluded
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import COMPANIONS, Encoder
 from seqsearch.encoders.registry import folder_of, load_encoder
@@ -38,7 +39,7 @@ from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Float32, Int64, locked, to_numpy, whole_file
 
 Paths = Sequence[str | Path] | str | Path
-RECALIBRATED = 0.25  # share of the rows that changes before a calibration is fitted anew
+RECALIBRATED = 0.25  # share of the rows that changes before an index is calibrated anew
 NOTHING = np.empty(0, np.int64)
 
 
@@ -68,6 +69,7 @@ def build_index(
     format: str = "auto",
     marker: str = "",
     overwrite: bool = False,
+    exclude: str | Path | None = None,
     settings: BuildSettings | None = None,
     progress: Progress = silent,
 ) -> Change:
@@ -87,6 +89,8 @@ def build_index(
         What the library is of; kept with the index.
     overwrite : bool
         Replace an index that is there; it stays readable until the new one is complete.
+    exclude : path, optional
+        Table of records to leave out, as `library audit` writes it.
 
     Raises
     ------
@@ -106,8 +110,9 @@ def build_index(
     settings = settings or BuildSettings()
     folder = Path(out)
     check_target(folder, overwrite)
+    excluded = NOTHING_EXCLUDED if exclude is None else read_excluded(exclude)
     encoder = load_encoder(settings.encoder, settings.threads)
-    imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress)
+    imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress, excluded)
     with locked(folder, "index"):
         check_target(folder, overwrite)  # it may have changed while the libraries were read
         with IndexWriter(folder, None) as writer:
@@ -233,10 +238,11 @@ def _next_state(
             sources=sources,
             ann=search_plan(writer, encoder, removed, store.manifest.ann),
             calibration=store.manifest.calibration,
+            resolvability=store.manifest.resolvability,
             package_version=VERSION,
         )
     changed = len(gone) + (0 if rows is None else len(rows.batch))
-    if manifest.calibration and changed > RECALIBRATED * len(store.live_rows):
+    if manifest.resolvability and changed > RECALIBRATED * len(store.live_rows):
         return calibrate_index(store.folder, encoder)
     return manifest
 

@@ -20,13 +20,13 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import mixed
 from seqsearch.dna.simulation import shuffled
 from seqsearch.encoders.base import Encoder
-from seqsearch.errors import FolderError
 from seqsearch.index.ann import unit
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.index.writer import IndexWriter
 from seqsearch.jobs.hiding import Hiding
 from seqsearch.jobs.inspecting import encoder_of
+from seqsearch.jobs.resolving import resolve
 from seqsearch.search.calibrate import (
     KNOTS,
     Calibration,
@@ -36,9 +36,8 @@ from seqsearch.search.calibrate import (
     right_inputs,
 )
 from seqsearch.search.candidates import Candidates, align_candidates
-from seqsearch.search.evidence import LOWEST, Evidence, Sampling, gather
+from seqsearch.search.evidence import LOWEST, Evidence, Sampling
 from seqsearch.search.rank import correct_for_length
-from seqsearch.search.vote import vote
 from seqsearch.tables import Float32, Float64, Int32, Int64, locked
 from seqsearch.training.augmentation import Augmentation, augment
 
@@ -139,32 +138,27 @@ def calibrate_anew(index: str | Path, threads: int = 0) -> Manifest:
     Raises
     ------
     FolderError
-        No index, or one with too little to ask for.
+        No index.
     """
     folder = Path(index)
     read_manifest(folder)
     with locked(folder, "index"):
         with closing(IndexStore.open(folder)) as store:
-            before, encoder = store.manifest.number, encoder_of(store, threads)
-        manifest = calibrate_index(folder, encoder, threads)
-    if manifest.number == before:
-        raise FolderError(
-            folder,
-            f"has fewer than {LEAST} references that are named to the lowest rank, or too few "
-            "whose taxon there has another one, or a sister",
-            advice="its probabilities come from other libraries' calibration",
-        )
-    return manifest
+            encoder = encoder_of(store, threads)
+        return calibrate_index(folder, encoder, threads)
 
 
 def calibrate_index(folder: Path, encoder: Encoder, threads: int = 0) -> Manifest:
-    """Calibrate the current state of an index, if it has enough for that; inside `locked`."""
+    """Let the current state of an index say what its answers are worth; inside `locked`.
+
+    That is a calibration, if it has enough for one, and what it can tell apart.
+    """
     with closing(IndexStore.open(folder)) as store:
         calibration = calibrate(store, encoder, threads)
-        if calibration is None:
-            return store.manifest
+        values = None if calibration is None else calibration.as_dict()
+        table = resolve(store, encoder, threads).table
         with IndexWriter(folder, store) as writer:
-            return writer.commit_calibration(calibration.as_dict())
+            return writer.commit_calibration(values, table)
 
 
 def fit(answers: list[Asked]) -> Model:
@@ -291,20 +285,14 @@ def _answer(
     threads: int,
 ) -> tuple[Asked, Asked]:
     """Align, vote and gather in one scenario: with alignment, and without."""
-    taxonomy, scenario = store.taxonomy, max(hidden, 0)
     rows, similarities = correct_for_length(
         *near, batch.lengths, store.lengths, store.order_keys, threads
     )
     plain = Candidates(rows, similarities, np.zeros(rows.shape, np.int8), similarities)
     placed = align_candidates(plain, batch, store, ALIGNED, "both", threads)
-    pair = []
+    lack, pair = np.full(len(batch), hidden), []
     for one in (placed, plain):
-        voters, votes = hiding.voters(scenario, asked, one.rows[:, : one.scores.shape[1]])
-        ballots = vote(taxonomy, votes, voters, one.scores, threads)
-        evidence = gather(
-            one, ballots, batch.lengths, store.lengths, taxonomy, votes, hiding.sampling,
-            threads, voters, hiding.gone(scenario, asked, ballots.taxon),
-        )  # fmt: skip
-        lack = np.full(len(batch), hidden)
-        pair.append(Asked(lack, hiding.truth[asked], evidence, ballots.taxon))
+        judged = hiding.judge(max(hidden, 0), asked, one, batch.lengths, threads)
+        truth = hiding.truth[asked]
+        pair.append(Asked(lack, truth, judged.evidence, judged.ballots.taxon))
     return pair[0], pair[1]

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from seqsearch.index.ann import unit
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.nearest import Nearest
-from seqsearch.search.evidence import LOWEST, Sampling
+from seqsearch.search.candidates import Candidates
+from seqsearch.search.evidence import LOWEST, Evidence, Sampling, gather
+from seqsearch.search.vote import Ballots, vote
 from seqsearch.tables import Bool, Float32, Int32, Int64
 
 CANDIDATES = 50  # as of queries by default
 BLOCK = 8192
 MIXED = -3  # a row whose labels differ at a rank
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What candidates say of a queries.
+
+    Attributes
+    ----------
+    ballots : Ballots
+    evidence : Evidence
+    voters : (a, v) int64
+        Rows of `votes` that stood for the candidates.
+    votes : Votes
+    """
+
+    ballots: Ballots
+    evidence: Evidence
+    voters: Int64
+    votes: Votes
 
 
 class Hiding:
@@ -122,6 +145,32 @@ class Hiding:
                 sizes.append(int(np.count_nonzero(left)))
         start = np.append(votes.start, votes.start[-1] + np.cumsum(sizes, dtype=np.int64))
         return result, Votes(start, np.concatenate(taxa), np.concatenate(records))
+
+    def judge(
+        self, hidden: int, asked: Int64, found: Candidates, lengths: Int64, threads: int
+    ) -> Judged:
+        """Let candidates vote, and gather the evidence.
+
+        Parameters
+        ----------
+        hidden : int
+            Scenario.
+        asked : (a,) int64
+            Which of the records.
+        found : Candidates
+            Of these.
+        lengths : (a,) int64
+            Bases of what was searched for.
+        threads : int
+        """
+        store = self._store
+        voters, votes = self.voters(hidden, asked, found.rows[:, : found.scores.shape[1]])
+        ballots = vote(store.taxonomy, votes, voters, found.scores, threads)
+        evidence = gather(
+            found, ballots, lengths, store.lengths, store.taxonomy, votes, self.sampling,
+            threads, voters, self.gone(hidden, asked, ballots.taxon),
+        )  # fmt: skip
+        return Judged(ballots, evidence, voters, votes)
 
     def nearest(self, vectors: Float32) -> tuple[list[Int64], list[Float32]]:
         """Return the nearest rows in every scenario, best first, and their cosines.

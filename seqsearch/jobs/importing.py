@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seqsearch.analytics.audit import NOTHING_EXCLUDED, Excluded
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64, digests
 from seqsearch.encoders.base import Encoder
@@ -93,8 +94,9 @@ def import_libraries(
     format: str,
     encoder: Encoder,
     progress: Progress = silent,
+    excluded: Excluded = NOTHING_EXCLUDED,
 ) -> Imported:
-    """Read libraries, keep what can be used, and make rows of it.
+    """Read libraries, keep what can be used and is not excluded, and make rows of it.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def import_libraries(
     sources: list[dict[str, Any]] = []
     for path, table in pairs:
         library = open_library(path, table, format)
-        own, own_labels, ledger = _kept(library, encoder, progress)
+        own, own_labels, ledger = _kept(library, encoder, excluded, progress)
         if not ledger.kept:
             raise InputError(str(path), "no record can be used: " + "; ".join(ledger.lines()[1:4]))
         batches += own
@@ -141,12 +143,14 @@ def _repeats(rows: Rows, records: int) -> list[str]:
 
 
 def _kept(
-    library: Library, encoder: Encoder, progress: Progress
+    library: Library, encoder: Encoder, excluded: Excluded, progress: Progress
 ) -> tuple[list[SequenceBatch], list[pa.Table], Ledger]:
     ledger = Ledger()
     batches, labels = [], []
     for records in library.records:
-        kept = ledger.admit(_with_encodable(records, encoder))
+        kept = ledger.admit(
+            _with_excluded(_with_encodable(records, encoder), excluded, library.path.name)
+        )
         take = pa.array(kept)
         batch = records.batch.take(kept)
         batches.append(batch)
@@ -167,6 +171,16 @@ def _with_encodable(records: LibraryRecords, encoder: Encoder) -> LibraryRecords
     """Add the problem of sequences that the encoder sees nothing of."""
     unseen = problems_where(~encoder.encodable(records.batch), encoder.why_not())
     problem = first_problem(records.problem, unseen)
+    return LibraryRecords(records.batch, records.lineage, records.external_id, problem)
+
+
+def _with_excluded(records: LibraryRecords, excluded: Excluded, source: str) -> LibraryRecords:
+    """Add the problem of records that are to be left out."""
+    listed = problems_where(
+        excluded.of(records.batch.ids, source).to_numpy(zero_copy_only=False),
+        "excluded by the user",
+    )
+    problem = first_problem(records.problem, listed)
     return LibraryRecords(records.batch, records.lineage, records.external_id, problem)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
+from seqsearch.analytics.resolvability import read_resolvability
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
@@ -123,6 +125,36 @@ def describe_index(index: str | Path) -> dict[str, Any]:
             for source in manifest.sources
         ],
         "notes": list(manifest.notes),
+    }
+
+
+def describe_resolvability(index: str | Path) -> dict[str, Any]:
+    """Return what an index can tell apart: counts, `above` (by genus, say) and `taxa`.
+
+    Raises
+    ------
+    FolderError
+        No index, or it was not measured.
+    """
+    folder = Path(index)
+    manifest = read_manifest(folder)
+    if not manifest.resolvability:
+        raise FolderError(
+            folder,
+            "its resolvability was not measured",
+            advice=f"seqsearch index calibrate {folder}",
+        )
+    found = read_resolvability(folder / manifest.resolvability)
+    return {
+        "rank": manifest.ranks[-1],
+        "counts": {
+            "taxa": len(found.table),
+            "sharing": int(found.shares.sum()),
+            "several": int(pc.sum(pc.is_valid(found.table["identity_within"])).as_py() or 0),
+            "with_gap": int(found.has_gap.sum()),
+        },
+        "above": found.by_taxon_above().to_pylist(),
+        "taxa": found.table.to_pylist(),
     }
 
 

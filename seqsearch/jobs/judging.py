@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
+from seqsearch.analytics.resolvability import read_resolvability
+from seqsearch.dna.frames import is_coding
 from seqsearch.index.store import IndexStore
 from seqsearch.search.calibrate import (
     Probabilities,
@@ -17,6 +20,8 @@ from seqsearch.search.vote import Ballots
 from seqsearch.settings import QuerySettings
 from seqsearch.tables import Int64
 
+SAMPLE = 500  # references that tell whether the marker is protein-coding
+
 
 class Judge:
     """The calibration of an index, and what it needs to know of the library.
@@ -24,6 +29,13 @@ class Judge:
     Parameters
     ----------
     store : IndexStore
+
+    Attributes
+    ----------
+    shared : (taxa,) pyarrow string
+        Names with which a taxon shares a sequence, null where with none.
+    is_coding : bool
+        Whether the library is of a protein-coding marker, by a sample of its sequences.
     """
 
     def __init__(self, store: IndexStore) -> None:
@@ -32,6 +44,13 @@ class Judge:
         taxa = np.bincount(store.taxonomy.rank, minlength=len(store.taxonomy.ranks))
         self._is_single = taxa == 1
         self._sampling = Sampling.of(store.taxonomy, store.votes)
+        live = store.live_rows
+        sample = live[:: max(1, len(live) // SAMPLE)]
+        self.is_coding = is_coding(store.sequences(sample, named=False))
+        self.shared: pa.StringArray = pa.nulls(len(store.taxonomy), pa.string())
+        if store.manifest.resolvability:
+            found = read_resolvability(store.folder / store.manifest.resolvability)
+            self.shared = found.shared_names(store.taxonomy)
 
     def check(self, settings: QuerySettings) -> None:
         """Raise `SettingsError` unless the prior is of ranks of this index."""

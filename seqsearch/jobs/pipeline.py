@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.frames import has_open_frame
 from seqsearch.dna.reading import Reads
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.base import Encoder
@@ -37,6 +38,7 @@ from seqsearch.settings import QuerySettings
 from seqsearch.tables import Float32, Int64
 from seqsearch.threads import prefetch
 
+STOPS = "stop codons in every reading frame: a pseudogene, or wrong bases"
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".fasta", ".fastq", ".fa", ".fq", ".fas", ".fna")
 
 
@@ -118,7 +120,10 @@ def search_all(
     """
     seen, answers = Seen(), Answers()
     timed_reads = prefetch(_timed(reads, clock, "read"))
-    encoded = (prepare(first, some, encoder, settings, seen) for first, some in timed_reads)
+    encoded = (
+        prepare(first, some, encoder, settings, seen, judge.is_coding)
+        for first, some in timed_reads
+    )
     prepared = prefetch(_timed(encoded, clock, "encode"))
     nearest = (
         Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
@@ -133,7 +138,7 @@ def search_all(
             ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
             new = batch.distinct.first + np.arange(len(batch.batch))
             probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
-            calls = calls_of(ballots, probable, store.taxonomy, new)
+            calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
             answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
             hits, calls = answers.of(batch.distinct.number, batch.numbers)
         yield Searched(batch.queries, hits, calls, batch.fraction)
@@ -158,7 +163,12 @@ def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
 
 
 def prepare(
-    first: int, reads: Reads, encoder: Encoder, settings: QuerySettings, seen: Seen
+    first: int,
+    reads: Reads,
+    encoder: Encoder,
+    settings: QuerySettings,
+    seen: Seen,
+    is_coding: bool,
 ) -> Prepared:
     """Find out which reads can be searched, and encode what is new on the strands asked for."""
     batch = reads.batch
@@ -178,12 +188,19 @@ def prepare(
             vectors[PLUS] = encoder.encode(chosen)
         if settings.strand in ("both", "minus"):
             vectors[MINUS] = encoder.encode(reverse_complement(chosen))
-    queries = _query_table(first, reads, problem, settings.keep_sequences)
+    note = pa.nulls(len(batch), pa.string())
+    if is_coding:
+        note = problems_where(~has_open_frame(batch) & pc.is_null(problem).to_numpy(False), STOPS)
+    queries = _query_table(first, reads, problem, note, settings.keep_sequences)
     return Prepared(queries, first + usable, distinct, chosen, vectors, reads.fraction)
 
 
 def _query_table(
-    first: int, reads: Reads, problem: pa.StringArray, keep_sequences: bool
+    first: int,
+    reads: Reads,
+    problem: pa.StringArray,
+    note: pa.StringArray,
+    keep_sequences: bool,
 ) -> pa.Table:
     batch: SequenceBatch = reads.batch
     size = pc.extract_regex(batch.ids, r";size=(?P<size>[0-9]{1,18})")
@@ -195,6 +212,7 @@ def _query_table(
         "size": pc.cast(pc.struct_field(size, "size"), pa.int64()),
         "length": batch.lengths,
         "problem": problem,
+        "note": note,
     }
     if keep_sequences:
         columns["sequence"] = batch.strings()

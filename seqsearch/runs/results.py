@@ -105,6 +105,8 @@ class Calls:
         How many names share the best place; 1 where it is alone.
     alternatives : (m,) pyarrow list of struct
         The next names at this rank, best first, with their shares.
+    shared_with : (m,) pyarrow string
+        Names with which this one shares a sequence in the library; null where with none.
     """
 
     query: Int64
@@ -116,6 +118,7 @@ class Calls:
     share: Float32
     tied: Int32
     alternatives: pa.ListArray
+    shared_with: pa.StringArray
 
     @classmethod
     def concatenate(cls, parts: Sequence[Calls]) -> Calls:
@@ -145,6 +148,7 @@ class Calls:
                 "share": self.share,
                 "tied": self.tied,
                 "alternatives": self.alternatives,
+                "shared_with": self.shared_with,
             }
         )
 

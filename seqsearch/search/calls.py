@@ -20,7 +20,11 @@ LEAST_SHARE = 0.005  # names with less are not worth a line among the alternativ
 
 
 def calls_of(
-    ballots: Ballots, probable: Probabilities, taxonomy: Taxonomy, queries: Int64
+    ballots: Ballots,
+    probable: Probabilities,
+    taxonomy: Taxonomy,
+    shared: pa.StringArray,
+    queries: Int64,
 ) -> Calls:
     """Turn votes into one row per query and named rank.
 
@@ -29,6 +33,8 @@ def calls_of(
     ballots : Ballots
     probable : Probabilities
     taxonomy : Taxonomy
+    shared : (taxa,) pyarrow string
+        Names with which a taxon shares a sequence, null where with none.
     queries : (n,) int64
         Number of each query in the run.
     """
@@ -50,6 +56,7 @@ def calls_of(
         share=ballots.share[at, rank],
         tied=ballots.tied[at, rank],
         alternatives=lists_from(structs, offsets),
+        shared_with=shared.take(pa.array(taxon)),
     )
 
 
@@ -85,7 +92,10 @@ def draw(
     best = _best_hits(queries, hits, refs)
     has_hits = best["n_hits"].to_numpy() > 0
     novel = sheet.hidden[np.arange(len(queries)), asked]
-    is_novel = (last >= 0) & (asked > last) & (novel >= SURELY_HIDDEN)
+    is_new = (last >= 0) & (asked > last) & (novel >= SURELY_HIDDEN)
+    # Nothing is known to be missing where the library cannot tell the nearest names apart.
+    is_blurred = is_new & pc.is_valid(sheet.shared(asked)).to_numpy(zero_copy_only=False)
+    is_novel = is_new & ~is_blurred
     # 0 invalid, 1 off target, 2 ambiguous, 3 identified, 4 novel, 5 partial, 6 unassigned: the
     # first that holds
     is_off = sheet.is_off_target
@@ -113,7 +123,9 @@ def draw(
         columns[name] = best[name]
     needs_names = (verdict == 2) | (verdict >= 4)
     columns["alternatives"] = sheet.candidates(np.where(needs_names, asked, -1))
-    columns["reason"] = _reasons(queries, sheet, verdict, asked, has_hits, ranks, min_confidence)
+    columns["reason"] = _reasons(
+        queries, sheet, verdict, last, asked, has_hits, ranks, min_confidence
+    )
     return pa.table(columns)
 
 
@@ -174,6 +186,11 @@ class _Sheet:
         """Line in `calls` of each query at a rank position, -1 where there is none."""
         return np.where(position >= 0, self.rows[np.arange(len(position)), position], -1)
 
+    def shared(self, position: Int64) -> pa.StringArray:
+        """Names with which the one at a rank position shares a sequence, null where with none."""
+        lines = self.cell(position)
+        return one_array(self.calls["shared_with"]).take(pa.array(lines, mask=lines < 0))
+
     def names(self, lines: Int64) -> pa.StringArray:
         """Names by line in `calls`, null for -1."""
         return one_array(self.calls["name"]).take(pa.array(lines, mask=lines < 0))
@@ -231,12 +248,13 @@ def _reasons(
     queries: pa.Table,
     sheet: _Sheet,
     verdict: Int64,
+    last: Int64,
     asked: Int64,
     has_hits: Bool,
     ranks: tuple[str, ...],
     threshold: float,
 ) -> pa.Array:
-    """Say why a query was not named further, "" where it was."""
+    """Say why a query was not named further; where it was, what it cannot be told from, or ""."""
     lines = sheet.cell(asked)
     rank = pa.array(ranks, pa.string()).take(pa.array(asked, mask=asked < 0))
     p = np.where(asked >= 0, sheet.probability[np.arange(len(asked)), asked], 0).astype(np.float32)
@@ -254,13 +272,19 @@ def _reasons(
         ")",
         "",
     )
+    shares = pc.binary_join_element_wise(
+        "shares a sequence with ", sheet.shared(last), " in this library", ""
+    )
+    blurred = pc.binary_join_element_wise(
+        too_low, "; it shares a sequence with ", sheet.shared(asked), ""
+    )
     texts = {
         0: one_array(queries["problem"]),
         1: "nothing in the library is more like it than shuffled sequences are",
         2: ties,
-        3: "",
+        3: pc.fill_null(shares, ""),
         4: new,
-        5: pc.fill_null(too_low, "the library names the nearest references no further"),
+        5: pc.coalesce(blurred, too_low, "the library names the nearest references no further"),
         6: pc.if_else(
             pa.array(has_hits), pc.fill_null(too_low, "no name at any rank"), "no reference found"
         ),
@@ -268,4 +292,6 @@ def _reasons(
     reason = pa.array([""] * len(queries), pa.string())
     for code, text in texts.items():
         reason = pc.if_else(pa.array(verdict == code), text, reason)
-    return reason
+    note = one_array(queries["note"])
+    both = pc.binary_join_element_wise(reason, "; ", note, "")
+    return pc.coalesce(pc.if_else(pc.equal(reason, ""), note, both), reason)

@@ -24,16 +24,21 @@ def a_call(
     tied: int = 1,
     others: tuple[tuple[str, float], ...] = (),
     hidden: float = 0.0,
+    shared: str | None = None,
 ) -> Call:
-    return {"name": name, "p": p, "tied": tied, "others": others, "hidden": hidden}
+    values = {"name": name, "p": p, "tied": tied, "others": others, "hidden": hidden}
+    return {**values, "shared": shared}
 
 
 def query(
-    *calls: Call | None, problem: str | None = None, best: tuple[str, float, str] | None = None
+    *calls: Call | None,
+    problem: str | None = None,
+    best: tuple[str, float, str] | None = None,
+    note: str | None = None,
 ) -> dict[str, Any]:
     """One query: its calls by rank (None at gaps), its problem, its best hit."""
     by_rank = dict(zip(RANKS, calls, strict=False))
-    return {"calls": by_rank, "problem": problem, "best": best}
+    return {"calls": by_rank, "problem": problem, "best": best, "note": note}
 
 
 def drawn(
@@ -49,6 +54,7 @@ def drawn(
             "query_id": pa.array([f"q{n}" for n in numbers], pa.string()),
             "length": pa.array([10 * n for n in numbers], pa.int64()),
             "problem": pa.array([q["problem"] for q in given_queries], pa.string()),
+            "note": pa.array([q["note"] for q in given_queries], pa.string()),
         }
     )
     called = [
@@ -70,6 +76,7 @@ def drawn(
             "share": pa.array([call["p"] for _, _, call in called], pa.float32()),
             "tied": pa.array([call["tied"] for _, _, call in called], pa.int32()),
             "alternatives": pa.array(others, pa.list_(ALTERNATIVE)),
+            "shared_with": pa.array([call["shared"] for _, _, call in called], pa.string()),
         }
     )
     hit = [(n, *q["best"]) for n, q in zip(numbers, given_queries, strict=True) if q["best"]]
@@ -237,6 +244,38 @@ def test_verdicts_and_reasons(
         "query_id": "q101",
         "length": 1010,
     }
+
+
+def new_species(shared: str | None) -> dict[str, Any]:
+    species = a_call("Apis dorsata", 0.1, hidden=0.85, shared=shared)
+    return query(a_call("Apidae", 1.0), a_call("Apis", 0.9), species, best=("r1", 0.9, "+"))
+
+
+def test_a_name_that_shares_its_sequence_says_so() -> None:
+    shared = a_call("Apis mellifera", 0.85, shared="Apis cerana, Apis dorsata")
+    given_query = query(a_call("Apidae", 1.0), a_call("Apis", 0.9), shared, best=("r1", 1.0, "+"))
+    row = drawn([SURE, given_query], 0.8)[1]
+    assert row["verdict"] == "identified"
+    assert row["reason"] == "shares a sequence with Apis cerana, Apis dorsata in this library"
+
+
+def test_what_cannot_be_told_from_its_neighbours_is_not_novel() -> None:
+    rows = drawn([new_species(None), new_species("Apis cerana")], 0.8)
+    assert [row["verdict"] for row in rows] == ["novel", "partial"]
+    assert [row["novel_rank"] for row in rows] == ["species", None]
+    assert rows[1]["reason"] == (
+        "species Apis dorsata: probability below 0.8 (0.10); it shares a sequence with Apis cerana"
+    )
+
+
+def test_a_note_of_the_query_follows_the_reason() -> None:
+    sure, new = ({**one, "note": "stops"} for one in (SURE, new_species(None)))
+    rows = drawn([sure, new, SURE], 0.8)
+    assert [row["reason"] for row in rows] == [
+        "stops",
+        "its species is probably not in the library (0.85); stops",
+        "",
+    ]
 
 
 def test_columns_come_in_the_order_of_the_contract() -> None:

@@ -1,0 +1,137 @@
+"""Measures what a library can tell apart, from the search for its own records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from seqsearch.analytics.resolvability import FIELDS, Resolvability
+from seqsearch.encoders.base import Encoder
+from seqsearch.index.ann import unit
+from seqsearch.index.store import IndexStore
+from seqsearch.jobs.selfsearch import Found, SelfSearch
+from seqsearch.search.align import align
+from seqsearch.tables import Bool, Float32, Int32, Int64, lists_from
+
+WIDEST = 50  # sequences of a taxon among which the two farthest apart are looked for
+SAME = 1 - 1e-6  # identity of sequences that are the same where they overlap
+
+
+class Pairs:
+    """The largest identity of every two taxa that were found near each other."""
+
+    def __init__(self, taxa: int) -> None:
+        self._taxa = taxa
+        self._keys = np.empty(0, np.int64)
+        self._identity = np.empty(0, np.float32)
+
+    def add(self, one: Int64, other: Int64, identity: Float32) -> None:
+        """Take in pairs of different taxa."""
+        keys = np.minimum(one, other) * self._taxa + np.maximum(one, other)
+        keys = np.append(self._keys, keys)
+        identity = np.append(self._identity, identity)
+        order = np.lexsort((-identity, keys))
+        first = np.flatnonzero(np.diff(keys[order], prepend=-1))
+        self._keys, self._identity = keys[order][first], identity[order][first]
+
+    def both_ways(self) -> tuple[Int64, Int64, Float32]:
+        """Return every pair twice, from either taxon: by taxon, the largest identity first."""
+        one, other = self._keys // self._taxa, self._keys % self._taxa
+        start, stop = np.append(one, other), np.append(other, one)
+        identity = np.append(self._identity, self._identity)
+        order = np.lexsort((stop, -identity, start))
+        return start[order], stop[order], identity[order]
+
+
+def resolve(store: IndexStore, encoder: Encoder, threads: int = 0) -> Resolvability:
+    """Measure what the lowest rank's taxa share, and how near they are.
+
+    Parameters
+    ----------
+    store : IndexStore
+    encoder : Encoder
+    threads : int
+    """
+    search, taxonomy = SelfSearch(store, encoder, threads), store.taxonomy
+    pairs = Pairs(len(taxonomy))
+    for found in search.whole():
+        pairs.add(*_others(store, search.hiding.truth[found.asked, -1], found))
+    return _table(store, search, pairs, _within(store, search, threads))
+
+
+def _others(store: IndexStore, own: Int32, found: Found) -> tuple[Int64, Int64, Float32]:
+    """Return own taxon, another's and the identity, of candidates with another lowest taxon."""
+    votes, lowest = store.votes, store.taxonomy.lineage[:, -1]
+    alignments = found.candidates.alignments
+    if alignments is None:
+        raise ValueError("candidates were not aligned")
+    identity = np.nan_to_num(alignments.supported_identity, nan=0.0)
+    rows = found.candidates.rows[:, : identity.shape[1]]
+    at, which = np.nonzero((rows >= 0) & (own >= 0)[:, None])
+    row = rows[at, which]
+    labels = np.diff(votes.start)[row]
+    line = np.repeat(votes.start[row] - np.append(0, np.cumsum(labels)[:-1]), labels)
+    other = lowest[votes.taxon[line + np.arange(labels.sum())]]
+    one = np.repeat(own[at], labels)
+    near = np.repeat(identity[at, which], labels).astype(np.float32)
+    kept = (other >= 0) & (other != one)
+    return one[kept].astype(np.int64), other[kept].astype(np.int64), near[kept]
+
+
+def _within(store: IndexStore, search: SelfSearch, threads: int) -> Float32:
+    """Return (taxa,) float32: identity of the two sequences of each that are farthest apart.
+
+    By their vectors, among at most `WIDEST` of each; NaN where a taxon has one.
+    """
+    own = search.hiding.truth[:, -1]
+    by_hash = np.lexsort((store.order_keys[search.rows], own))  # drawn whatever their order
+    by_hash = by_hash[own[by_hash] >= 0]
+    taxa, start = np.unique(own[by_hash], return_index=True)
+    pairs: list[tuple[int, int, int]] = []
+    for taxon, members in zip(taxa, np.split(search.rows[by_hash], start[1:]), strict=True):
+        chosen = np.unique(members[:WIDEST])
+        if len(chosen) > 1:
+            vectors = unit(store.vectors(chosen))
+            one, other = np.unravel_index(np.argmin(vectors @ vectors.T), (len(chosen),) * 2)
+            pairs.append((int(taxon), int(chosen[one]), int(chosen[other])))
+    identity = np.full(len(store.taxonomy), np.nan, np.float32)
+    if pairs:
+        taxon, one, other = np.array(pairs).T
+        identity[taxon] = _identities(store, one, other, threads)
+    return identity
+
+
+def _identities(store: IndexStore, one: Int64, other: Int64, threads: int) -> Float32:
+    """Return (p,) float32: identities of pairs of rows."""
+    distinct = np.unique(other)
+    references = store.sequences(distinct, named=False)
+    first, place = np.unique(one, return_inverse=True)
+    queries = store.sequences(first, named=False).take(place)
+    found = align(queries, references, np.searchsorted(distinct, other)[:, None], threads)
+    return np.asarray(found.supported_identity[:, 0], np.float32)
+
+
+def _table(store: IndexStore, search: SelfSearch, pairs: Pairs, within: Float32) -> Resolvability:
+    taxonomy, own = store.taxonomy, search.hiding.truth[:, -1]
+    taxa, sequences = np.unique(own[own >= 0], return_counts=True)
+    one, other, identity = pairs.both_ways()
+    is_first: Bool = np.diff(one, prepend=-1) > 0
+    nearest = np.full(len(taxonomy), -1, np.int64)
+    nearest[one[is_first]] = other[is_first]
+    nearest_identity = np.full(len(taxonomy), np.nan, np.float32)
+    nearest_identity[one[is_first]] = identity[is_first]
+    shared = identity >= SAME
+    counts = np.bincount(one[shared], minlength=len(taxonomy))[taxa]
+    names = taxonomy.names_of(other[shared])
+    columns = {
+        "lineage": taxonomy.paths().take(pa.array(taxa)),
+        "name": taxonomy.names_of(taxa),
+        "above": taxonomy.names_of(taxonomy.parent[taxa]),
+        "records": search.hiding.sampling.records[taxa],
+        "sequences": sequences,
+        "identity_within": pa.array(within[taxa], mask=np.isnan(within[taxa])),
+        "identity_other": pa.array(nearest_identity[taxa], mask=np.isnan(nearest_identity[taxa])),
+        "nearest_other": taxonomy.names_of(nearest[taxa]),
+        "shared_with": lists_from(names, np.append(0, np.cumsum(counts))),
+    }
+    return Resolvability(pa.table(columns, schema=pa.schema(list(FIELDS.items()))))

@@ -1,0 +1,174 @@
+"""A library asked for each of its own records, while it does not know that record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.encoders.base import Encoder
+from seqsearch.index.catalog import Votes
+from seqsearch.index.store import IndexStore
+from seqsearch.jobs.hiding import CANDIDATES, Hiding
+from seqsearch.runs.results import EITHER
+from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
+from seqsearch.search.candidates import Candidates, align_candidates
+from seqsearch.search.rank import correct_for_length
+from seqsearch.search.retrieve import open_retriever
+from seqsearch.tables import Bool, Float32, Float64, Int32, Int64
+
+AT_ONCE = 4096  # records
+ALIGNED = 20  # candidates, as of queries by default
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found for a records, each unknown to the library.
+
+    Attributes
+    ----------
+    asked : (a,) int64
+        Which of the records of the search.
+    batch : SequenceBatch
+        What was searched for.
+    candidates : Candidates
+    taxa : (a, ranks) int32
+        Called.
+    probable : Probabilities
+    own, called : (a, ranks) int32
+        How many of the aligned candidates bear the record's own name, and the one called.
+    """
+
+    asked: Int64
+    batch: SequenceBatch
+    candidates: Candidates
+    taxa: Int32
+    probable: Probabilities
+    own: Int32
+    called: Int32
+
+
+class SelfSearch:
+    """Searches a library for its own records.
+
+    Records of one sequence that say the same are one.
+
+    Parameters
+    ----------
+    store : IndexStore
+    encoder : Encoder
+        That of the index.
+    threads : int
+
+    Attributes
+    ----------
+    rows, entries : (n,) int64
+        Row of each record, and its line in `Votes`.
+    hiding : Hiding
+    """
+
+    def __init__(self, store: IndexStore, encoder: Encoder, threads: int = 0) -> None:
+        self._store, self._encoder, self._threads = store, encoder, threads
+        votes = store.votes
+        self.rows: Int64 = np.repeat(np.arange(store.rows), np.diff(votes.start))
+        self.entries: Int64 = np.arange(len(votes.taxon))
+        self.hiding = Hiding(store, self.rows, self.entries)
+        self._retriever = open_retriever(store, threads)
+        self._model: Model = open_calibration(store).aligned
+        self._prior = prior_of(self.hiding)
+        taxa = np.bincount(store.taxonomy.rank, minlength=len(store.taxonomy.ranks))
+        self._is_single: Bool = taxa == 1
+        records = np.append(0, np.cumsum(votes.records))[votes.start]
+        self._is_lone: Bool = np.diff(records)[self.rows] == 1
+
+    def whole(self) -> Iterator[Found]:
+        """Search for the records as they are."""
+        for start in range(0, len(self.rows), AT_ONCE):
+            asked = np.arange(start, min(start + AT_ONCE, len(self.rows)))
+            distinct, place = np.unique(self.rows[asked], return_inverse=True)
+            batch = self._store.sequences(distinct).take(place)
+            yield self._search(asked, batch, self._store.vectors(distinct)[place])
+
+    def halves(self, asked: Int64, is_second: bool) -> Found:
+        """Search for one half of each of some records.
+
+        Parameters
+        ----------
+        asked : (a,) int64
+        is_second : bool
+        """
+        distinct, place = np.unique(self.rows[asked], return_inverse=True)
+        batch = _half(self._store.sequences(distinct).take(place), is_second)
+        return self._search(asked, batch, self._encoder.encode(batch))
+
+    def _search(self, asked: Int64, batch: SequenceBatch, vectors: Float32) -> Found:
+        store, threads = self._store, self._threads
+        rows, cosines = self._retriever.search(vectors, CANDIDATES + 1)
+        is_own = (rows == self.rows[asked, None]) & self._is_lone[asked, None]
+        rows, cosines = np.where(is_own, -1, rows), np.where(is_own, 0, cosines)
+        behind = np.argsort(rows < 0, axis=1, kind="stable")[:, :CANDIDATES]
+        rows, similarities = correct_for_length(
+            np.take_along_axis(rows, behind, axis=1),
+            np.take_along_axis(cosines, behind, axis=1),
+            batch.lengths,
+            store.lengths,
+            store.order_keys,
+            threads,
+        )
+        sign = np.full(rows.shape, EITHER, np.int8)
+        found = Candidates(rows, similarities, sign, similarities)
+        found = align_candidates(found, batch, store, ALIGNED, "both", threads)
+        judged = self.hiding.judge(0, asked, found, batch.lengths, threads)
+        taxa = judged.ballots.taxon
+        probable = probabilities(self._model, judged.evidence, taxa, self._prior, self._is_single)
+        own, called = (
+            _bearers(store.taxonomy.lineage, judged.votes, judged.voters, names)
+            for names in (self.hiding.truth[asked], taxa)
+        )
+        return Found(asked, batch, found, taxa, probable, own, called)
+
+
+def prior_of(hiding: Hiding) -> Float64:
+    """Return (scenarios,) float64: of how many records the library lacks each rank without them."""
+    known = hiding.truth >= 0
+    records = np.where(known, hiding.sampling.records[np.maximum(hiding.truth, 0)], 0)
+    lacks = np.cumprod((records == 1)[:, ::-1], axis=1).sum(axis=1)
+    counts = np.bincount(np.minimum(lacks, hiding.scenarios - 1), minlength=hiding.scenarios)
+    return (counts + 1.0) / (counts + 1.0).sum()
+
+
+def _half(batch: SequenceBatch, is_second: bool) -> SequenceBatch:
+    middle = batch.offsets[:-1] + batch.lengths // 2
+    ends = np.stack(
+        [middle, batch.offsets[1:]] if is_second else [batch.offsets[:-1], middle], axis=1
+    )
+    kept = np.zeros(len(batch.bytes) + 1, np.int64)
+    np.add.at(kept, ends[:, 0], 1)
+    np.add.at(kept, ends[:, 1], -1)
+    offsets = np.append(0, np.cumsum(ends[:, 1] - ends[:, 0]))
+    return SequenceBatch(batch.ids, batch.bytes[np.cumsum(kept[:-1]) > 0], offsets)
+
+
+def _bearers(lineage: Int32, votes: Votes, voters: Int64, taxa: Int32) -> Int32:
+    """Return (a, ranks) int32: how many of the candidates have a label with each taxon."""
+    counts = np.zeros(taxa.shape, np.int32)
+    _count_bearers(lineage, votes.start, votes.taxon, voters, taxa, counts)
+    return counts
+
+
+@njit(nogil=True, cache=True)
+def _count_bearers(
+    lineage: Int32, starts: Int64, of_label: Int32, voters: Int64, taxa: Int32, counts: Int32
+) -> None:
+    for i in range(len(voters)):
+        for rank in range(taxa.shape[1]):
+            for row in voters[i]:
+                if row < 0 or taxa[i, rank] < 0:
+                    continue
+                for label in range(starts[row], starts[row + 1]):
+                    if lineage[of_label[label], rank] == taxa[i, rank]:
+                        counts[i, rank] += 1
+                        break
