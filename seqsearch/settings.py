@@ -11,7 +11,13 @@ VERSION = "0.1.0"  # pyproject.toml says the same
 DEFAULT_ENCODER = "markers-1"
 STRANDS = ("both", "plus", "minus")
 SEARCHES = ("auto", "exact")
+MIN_CONFIDENCE = 0.8
+WITHIN = 0.5  # percentage points
+COVERAGE = "coverage"  # the item of a rule that is no rank
 DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
+RULE = "RANK>=PERCENT, more of them behind commas, in quotes, as in 'species>=97,genus>=95'"
+NO_RULE = "a rule beside it"
+NO_THRESHOLD = "none beside a rule, which names by identity"
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,12 @@ class QuerySettings:
         Search only below this taxon.
     min_confidence : float
         Probability in [0, 1] that a rank must reach to be named; 0 names every rank.
+    rule : str or None
+        "species>=97,genus>=95,coverage>=80": names by percent identity instead of probability, and
+        hits must cover so much of the query.
+    within : float
+        With a rule: percentage points below the best identity within which all references must
+        agree on a name.
     novelty_prior : str or None
         "species=0.3,genus=0.1": shares of the queries whose taxon at a rank, and none above, is
         expected not to be in the library; None: a fifth at the lowest rank.
@@ -74,7 +86,9 @@ class QuerySettings:
     align: int = 20
     strand: str = "both"
     taxon: str | None = None
-    min_confidence: float = 0.8
+    min_confidence: float = MIN_CONFIDENCE
+    rule: str | None = None
+    within: float = WITHIN
     novelty_prior: str | None = None
     keep_sequences: bool = True
     batch_size: int = 4096
@@ -97,10 +111,37 @@ class QuerySettings:
             self.min_confidence,
             "a number in [0, 1]",
         )
+        self._check_rule()
         _ = self.prior
         _check(self.batch_size >= 1, "batch-size", self.batch_size, "1 or more")
         _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
+
+    def _check_rule(self) -> None:
+        _check(0 <= self.within <= 100, "within", self.within, "percentage points from 0 to 100")
+        if self.cuts is None:
+            _check(self.within == WITHIN, "within", self.within, NO_RULE)
+            return
+        _check(self.align > 0, "align", self.align, "1 or more: a rule needs identities")
+        is_default = self.min_confidence == MIN_CONFIDENCE
+        _check(is_default, "min-confidence", self.min_confidence, NO_THRESHOLD)
+
+    @property
+    def cuts(self) -> dict[str, float] | None:
+        """`rule` by rank, percent; `COVERAGE` may be among them."""
+        if self.rule is None:
+            return None
+        pairs = [item.partition(">=") for item in self.rule.split(",")]
+        try:
+            cuts = {name.strip(): float(percent) for name, _, percent in pairs}
+        except ValueError as error:
+            raise SettingsError("rule", self.rule, RULE) from error
+        _check(len(cuts) == len(pairs), "rule", self.rule, "every rank once")
+        _check(set(cuts) != {COVERAGE}, "rule", self.rule, "a rank beside coverage")
+        for percent in cuts.values():
+            holds = percent == 0 or 1 < percent <= 100
+            _check(holds, "rule", self.rule, "percentages up to 100, as 97 (not 0.97)")
+        return cuts
 
     @property
     def prior(self) -> dict[str, float] | None:

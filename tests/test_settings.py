@@ -10,6 +10,8 @@ import pytest
 from seqsearch.errors import SettingsError
 from seqsearch.jobs.opened import open_index
 
+RULE = "RANK>=PERCENT, more of them behind commas, in quotes, as in 'species>=97,genus>=95'"
+BEE_RANKS = "ranks of this library (family, genus, species) or coverage"
 QUERY_SETTINGS = {
     ("--hits", "0"): "hits is 0: expected 1 or more",
     ("--candidates", "5"): "candidates is 5: expected hits (10) or more",
@@ -20,6 +22,19 @@ QUERY_SETTINGS = {
     ("--taxon", "Nobody"): "taxon is 'Nobody': expected the name of a taxon in this index",
     ("--batch-size", "0"): "batch-size is 0: expected 1 or more",
     ("--threads", "-1"): "threads is -1: expected 0 (all cores) or more",
+    ("--rule", "species"): f"rule is 'species': expected {RULE}",
+    ("--rule", "tribe>=95"): f"rule is 'tribe>=95': expected {BEE_RANKS}, not 'tribe'",
+    ("--rule", "species>=95,genus>=97"): (
+        "rule is 'species>=95,genus>=97': "
+        "expected at most the 95 % of species for genus, which stands above"
+    ),
+    ("--rule", "species>=97", "--min-confidence", "0.8"): (
+        "min-confidence is 0.8: expected none beside a rule, which names by identity"
+    ),
+    ("--rule", "species>=97", "--within", "-1"): (
+        "within is -1.0: expected percentage points from 0 to 100"
+    ),
+    ("--within", "0.5"): "within is 0.5: expected a rule beside it",
 }
 
 
@@ -47,6 +62,11 @@ OTHER_SETTINGS = {
     "index remove INDEX a x": f"ref ids is 'x': {REF_IDS}",
     "index remove INDEX a b c": "ref ids is '3 ids': expected to leave at least one reference",
     "call RUN --min-confidence 2": "min-confidence is 2.0: expected a number in [0, 1]",
+    "call RUN --rule tribe>=95": f"rule is 'tribe>=95': expected {BEE_RANKS}, not 'tribe'",
+    "call RUN --rule species>=97 --min-confidence 0": (
+        "min-confidence is 0.0: expected none beside a rule, which names by identity"
+    ),
+    "call RUN --within 1": "within is 1.0: expected a rule beside it",
     "sql RUN 1 --time-limit -1": "time-limit is -1.0: expected a number of seconds above 0",
     "sql RUN --name none": NAME,
     "sql RUN": "sql is 'RUN': expected TARGET... and a statement, or TARGET... --name QUERY",

@@ -19,15 +19,17 @@ NAMED: dict[str, NamedQuery] = {
     "composition": NamedQuery(
         "how many queries (and reads, by ;size=) were named as what, by rank",
         """
-        SELECT a.target, q.sample, c.rank, c.name, count(*) AS queries,
+        SELECT a.target, q.sample, a.rank, a.name, count(*) AS queries,
                sum(coalesce(q.size, 1))::BIGINT AS reads
-        FROM calls c
-        JOIN assignments a ON a.target = c.target AND a.query = c.query
-        JOIN queries q ON q.target = c.target AND q.query = c.query
-        JOIN ranks r ON r.target = c.target AND r.rank = c.rank
-        JOIN ranks called ON called.target = c.target AND called.rank = a.rank
-        WHERE r.position <= called.position
-        GROUP BY ALL ORDER BY a.target, q.sample, min(r.position), queries DESC, c.name
+        FROM (UNPIVOT (SELECT * EXCLUDE (rank) FROM assignments)
+              ON COLUMNS(lambda c: c NOT LIKE 'p@_%' ESCAPE '@' AND c NOT IN (
+                'target', 'query', 'query_id', 'length', 'strand', 'verdict', 'taxon',
+                'novel_rank', 'best_ref', 'similarity', 'identity', 'query_coverage', 'n_hits',
+                'alternatives', 'reason'))
+              INTO NAME rank VALUE name) a
+        JOIN queries q ON q.target = a.target AND q.query = a.query
+        JOIN ranks r ON r.target = a.target AND r.rank = a.rank
+        GROUP BY ALL ORDER BY a.target, q.sample, min(r.position), queries DESC, a.name
         """,
     ),
     "unassigned": NamedQuery(

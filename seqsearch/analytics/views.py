@@ -228,6 +228,7 @@ def _run_table(run: RunFolder) -> pa.Table:
         "encoder": state["index"]["encoder"],
         "inputs": [source["path"] for source in state["inputs"]],
         "min_confidence": float(state["settings"]["min_confidence"]),
+        "rule": state["settings"].get("rule"),
         "queries": counts.get("queries"),
         "seconds": timings.get("total_s"),
         "warnings": state.get("warnings", []),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from seqsearch.errors import SettingsError
+from seqsearch.settings import MIN_CONFIDENCE, NO_RULE, NO_THRESHOLD, WITHIN
 
 Threads = Annotated[
     int,
@@ -28,8 +31,28 @@ Taxonomy = Annotated[
     ),
 ]
 MinConfidence = Annotated[
-    float,
-    typer.Option("--min-confidence", help="A rank is named from this on; 0 names every rank."),
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        help="A rank is named from this on; 0 names every rank.",
+        show_default=str(MIN_CONFIDENCE),
+    ),
+]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        "--rule",
+        help="Name by percent identity instead, as 'species>=97,genus>=95,coverage>=80'.",
+        show_default=False,
+    ),
+]
+Within = Annotated[
+    float | None,
+    typer.Option(
+        "--within",
+        help="With --rule: references within so many percent of the best one must agree.",
+        show_default=str(WITHIN),
+    ),
 ]
 UnassignedOut = Annotated[
     Path | None,
@@ -37,3 +60,16 @@ UnassignedOut = Annotated[
         "--unassigned-out", help="FASTA of the queries without a name.", show_default=False
     ),
 ]
+
+
+def naming(min_confidence: float | None, rule: str | None, within: float | None) -> dict[str, Any]:
+    """Return how names are drawn, as arguments of `Run.call` and fields of `QuerySettings`."""
+    if rule is not None and min_confidence is not None:
+        raise SettingsError("min-confidence", min_confidence, NO_THRESHOLD)
+    if rule is None and within is not None:
+        raise SettingsError("within", within, NO_RULE)
+    return {
+        "min_confidence": MIN_CONFIDENCE if min_confidence is None else min_confidence,
+        "rule": rule,
+        "within": WITHIN if within is None else within,
+    }

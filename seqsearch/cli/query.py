@@ -13,8 +13,11 @@ from seqsearch.cli.options import (
     MinConfidence,
     Overwrite,
     Quiet,
+    Rule,
     Threads,
     UnassignedOut,
+    Within,
+    naming,
 )
 from seqsearch.cli.screen import progress, say, say_json, warn
 
@@ -32,7 +35,9 @@ def query(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder.", show_default=False)],
-    min_confidence: MinConfidence = 0.8,
+    min_confidence: MinConfidence = None,
+    rule: Rule = None,
+    within: Within = None,
     hits: Annotated[int, typer.Option("--hits", help="Hits kept a query.")] = 10,
     candidates: Annotated[int, typer.Option("--candidates", help="Nearest looked at.")] = 50,
     align: Annotated[int, typer.Option("--align", help="Best aligned, 0 for none.")] = 20,
@@ -72,7 +77,7 @@ def query(
             overwrite=overwrite,
             unassigned_out=unassigned_out,
             progress=report,
-            min_confidence=min_confidence,
+            **naming(min_confidence, rule, within),
             hits=hits,
             candidates=candidates,
             align=align,
@@ -88,7 +93,9 @@ def query(
 
 def call(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)],
-    min_confidence: MinConfidence = 0.8,
+    min_confidence: MinConfidence = None,
+    rule: Rule = None,
+    within: Within = None,
     unassigned_out: UnassignedOut = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -100,8 +107,9 @@ def call(
     """
     from seqsearch.jobs.opened_run import open_run
 
+    drawn = naming(min_confidence, rule, within)
     run = open_run(folder)
-    run.call(min_confidence, unassigned_out, overwrite)
+    run.call(unassigned_out=unassigned_out, overwrite=overwrite, **drawn)
     _say_run(run, quiet, json)
 
 
@@ -143,5 +151,8 @@ def _say_run(run: Any, quiet: bool, json: bool) -> None:
     for title, key in (("verdicts", "verdicts"), ("named to", "named_to")):
         shown = sorted(counts[key].items(), key=lambda item: -item[1])
         say(f"{title}: " + (", ".join(f"{n:,} {name}" for name, n in shown) or "none"), quiet)
-    threshold = state["settings"]["min_confidence"]
-    say(f"{run.path}/assignments.tsv (named from {threshold:g} on)", quiet)
+    settings = state["settings"]
+    how = f"from {settings['min_confidence']:g} on"
+    if settings.get("rule") is not None:
+        how = f"by {settings['rule']}"
+    say(f"{run.path}/assignments.tsv (named {how})", quiet)

@@ -211,13 +211,23 @@ class Catalog:
         return self._table("SELECT row, ref_id, taxon, source FROM labels ORDER BY row, ref_id")
 
     def refs(self, rows: Int64) -> pa.Table:
-        """Return `reference`, ref_id, length, taxon, source, accession, labels, ranks of rows."""
+        """Return `reference`, ref_id, length, taxon, source, accession, labels, lineages of rows.
+
+        `lineage` and the rank columns hold what no label of a row contradicts; `lineages` holds
+        every lineage among its labels: how many records say so, and names from the highest rank
+        down, null at gaps.
+        """
         self._connection.register("wanted", pa.table({"row": np.unique(rows)}))
         names = "".join(f', t."{rank}"' for rank in self.ranks)
+        path = ", ".join(f't."{rank}"' for rank in self.ranks)
         table = self._table(
+            "WITH said AS (SELECT row, taxon, count(*)::INTEGER AS records FROM labels "
+            "JOIN wanted USING (row) WHERE taxon IS NOT NULL GROUP BY ALL), every AS ("
+            f"SELECT row, list({{'records': records, 'names': [{path}]}} ORDER BY taxon) AS "
+            "lineages FROM said JOIN taxa t USING (taxon) GROUP BY row) "
             "SELECT r.row AS reference, r.ref_id, r.length, r.taxon, r.source, r.accession, "
-            f"r.labels, t.lineage{names} FROM refs r JOIN wanted USING (row) "
-            "LEFT JOIN taxa t ON t.taxon = r.taxon ORDER BY r.row"
+            f"r.labels, t.lineage{names}, every.lineages FROM refs r JOIN wanted USING (row) "
+            "LEFT JOIN taxa t ON t.taxon = r.taxon LEFT JOIN every USING (row) ORDER BY r.row"
         )
         self._connection.unregister("wanted")
         return table

@@ -1,4 +1,4 @@
-"""Assignments drawn from a run's calls, at any threshold, without searching."""
+"""Assignments drawn from a run's calls, at any threshold or by a rule, without searching."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from xopen import xopen
 
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
-from seqsearch.search.calls import INVALID, OFF_TARGET, draw
-from seqsearch.settings import QuerySettings
+from seqsearch.search.calls import draw
+from seqsearch.search.rules import check_rule, open_rule
+from seqsearch.search.verdicts import INVALID, OFF_TARGET
+from seqsearch.settings import MIN_CONFIDENCE, WITHIN, QuerySettings
 from seqsearch.tables import check_output, locked, one_array, whole_file
 
 NEEDED = ("query", "query_id", "length", "problem", "note")  # of queries/, without --unassigned-out
@@ -31,13 +33,17 @@ def check_unassigned_out(path: Path, run: Path, overwrite: bool, inputs: Sequenc
         raise FolderError(path, "this is an input", advice="choose another output")
 
 
-def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -> dict[str, Any]:
+def assign(run: RunFolder, settings: QuerySettings, unassigned_out: Path | None) -> dict[str, Any]:
     """Write assignments.tsv and .parquet of a run; returns counts.
 
     Both files are replaced whole, or not at all. `unassigned_out` receives the queries without any
     name as FASTA.
     """
-    refs = run.read_file(REFS, ["reference", "ref_id"])
+    known = (
+        ["reference", "ref_id"] if settings.rule is None else ["reference", "ref_id", "lineages"]
+    )
+    refs = run.read_file(REFS, known)
+    rule = open_rule(settings, run.ranks, refs)
     taxa = run.state["index"]["taxa"]
     is_single = tuple(taxa[rank] == 1 for rank in run.ranks)
     columns = (
@@ -62,7 +68,9 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
         for number in range(run.parts_done()):
             part = run.read_part("queries", number, columns)
             hits, calls = run.read_part("hits", number), run.read_part("calls", number)
-            table = draw(part, hits, calls, refs, run.ranks, is_single, min_confidence)
+            table = draw(
+                part, hits, calls, refs, run.ranks, is_single, settings.min_confidence, rule
+            )
             if parquet is None or tsv is None:
                 parquet = stack.enter_context(pq.ParquetWriter(parquet_file, table.schema))
                 tsv = stack.enter_context(tsv_file.open("wb"))
@@ -87,9 +95,11 @@ def assign(run: RunFolder, min_confidence: float, unassigned_out: Path | None) -
 
 def redraw(
     folder: str | Path,
-    min_confidence: float,
+    min_confidence: float = MIN_CONFIDENCE,
     unassigned_out: str | Path | None = None,
     overwrite: bool = False,
+    rule: str | None = None,
+    within: float = WITHIN,
 ) -> RunFolder:
     """Draw the assignments of a finished run again; see `Run.call`.
 
@@ -98,16 +108,17 @@ def redraw(
     FolderError
         Not a run, or one that is not finished; `unassigned_out` exists and not `overwrite`.
     SettingsError
-        The threshold is not in [0, 1].
+        The threshold is not in [0, 1]; the rule is none, or not of this run's ranks.
     """
     run = RunFolder.open(folder)
     if not run.is_finished:
         raise FolderError(
             run.path, "this run is not finished", advice="query again to go on with it"
         )
-    settings = {**run.state["settings"], "min_confidence": min_confidence}
-    QuerySettings(**settings)
-    if unassigned_out is not None and not settings["keep_sequences"]:
+    given = {"min_confidence": min_confidence, "rule": rule, "within": within}
+    settings = QuerySettings(**{**run.state["settings"], **given})
+    check_rule(settings, run.ranks)
+    if unassigned_out is not None and not settings.keep_sequences:
         raise SettingsError("unassigned-out", str(unassigned_out), "a run that keeps sequences")
     output = None if unassigned_out is None else Path(unassigned_out)
     if output is not None:
@@ -115,8 +126,8 @@ def redraw(
             output, run.path, overwrite, [source["path"] for source in run.state["inputs"]]
         )
     with locked(run.path, "run"):
-        run.state["counts"] = assign(run, min_confidence, output)
-        run.state["settings"] = settings
+        run.state["counts"] = assign(run, settings, output)
+        run.state["settings"] = settings.that_decide()
         run.save()
     return run
 

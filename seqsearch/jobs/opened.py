@@ -24,6 +24,7 @@ from seqsearch.jobs.pipeline import Clock, Searched, search_all
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
 from seqsearch.search.retrieve import Retriever, open_retriever
+from seqsearch.search.rules import check_rule, open_rule
 from seqsearch.settings import QuerySettings
 
 Sequences = str | Path | Sequence[str] | dict[str, str] | SequenceBatch
@@ -68,7 +69,7 @@ class Index:
         sequences : path, list of str, dict of str to str, or SequenceBatch
             A FASTA or FASTQ file, sequences, or sequences by id.
         **options
-            Fields of `QuerySettings`: min_confidence, strand, taxon, candidates ...
+            Fields of `QuerySettings`: min_confidence, rule, strand, taxon, candidates ...
 
         Returns
         -------
@@ -123,7 +124,7 @@ class Index:
         """
         settings = QuerySettings(threads=self.threads, **options)
         self.load(settings.taxon)
-        self._judge.check(settings)
+        self._check(settings)
         given = [files] if isinstance(files, (str, Path)) else list(files)
         job = QueryFiles(
             [str(file) for file in given],
@@ -148,8 +149,13 @@ class Index:
         self, reads: Iterable[tuple[int, Reads]], settings: QuerySettings, clock: Clock
     ) -> Iterator[Searched]:
         retriever = self._retriever(settings.taxon)
-        self._judge.check(settings)
+        self._check(settings)
         return search_all(reads, self.encoder, self.store, retriever, self._judge, settings, clock)
+
+    def _check(self, settings: QuerySettings) -> None:
+        """Raise `SettingsError` unless prior and rule are of ranks of this index."""
+        self._judge.check(settings)
+        check_rule(settings, self.ranks)
 
     @cached_property
     def _judge(self) -> Judge:
@@ -163,8 +169,8 @@ class Index:
 
     def _draw(self, found: Searched, settings: QuerySettings) -> pa.Table:
         hits = found.hits.table()
-        best = hits.filter(pc.equal(hits["hit"], 0))
-        refs = self.store.catalog.refs(best["reference"].to_numpy())
+        needed = hits.filter(pc.equal(hits["hit"], 0)) if settings.rule is None else hits
+        refs = self.store.catalog.refs(needed["reference"].to_numpy())
         return draw(
             found.queries,
             hits,
@@ -173,6 +179,7 @@ class Index:
             self.ranks,
             is_single(self.store),
             settings.min_confidence,
+            open_rule(settings, self.ranks, refs),
         )
 
 

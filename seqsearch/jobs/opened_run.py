@@ -11,6 +11,7 @@ from seqsearch.analytics.views import run_sql
 from seqsearch.jobs.assigning import redraw
 from seqsearch.jobs.exporting import export_run
 from seqsearch.runs.folder import ASSIGNMENTS, REFS, RunFolder
+from seqsearch.settings import MIN_CONFIDENCE, WITHIN
 
 
 class Run:
@@ -63,15 +64,27 @@ class Run:
 
     def call(
         self,
-        min_confidence: float,
+        min_confidence: float = MIN_CONFIDENCE,
         unassigned_out: str | Path | None = None,
         overwrite: bool = False,
+        *,
+        rule: str | None = None,
+        within: float = WITHIN,
     ) -> pa.Table:
-        """Draw the assignments again at another threshold, without searching; returns them.
+        """Draw the assignments again, without searching; returns them.
 
-        `unassigned_out` receives the queries without a name as FASTA; `overwrite` is about it.
+        Parameters
+        ----------
+        min_confidence : float
+            Another threshold.
+        unassigned_out : path, optional
+            FASTA of the queries that were given no name.
+        overwrite : bool
+            Replace that file.
+        rule, within
+            Name by identity instead, as in `QuerySettings`; without `rule`, by probability.
         """
-        self.folder = redraw(self.path, min_confidence, unassigned_out, overwrite)
+        self.folder = redraw(self.path, min_confidence, unassigned_out, overwrite, rule, within)
         return self.assignments()
 
     def export(self, out: str | Path, format: str = "auto", overwrite: bool = False) -> int:

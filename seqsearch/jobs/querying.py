@@ -19,7 +19,7 @@ from seqsearch.jobs.assigning import assign, check_unassigned_out
 from seqsearch.jobs.importing import Progress
 from seqsearch.jobs.pipeline import Clock, Searched
 from seqsearch.runs.folder import REFS, RunFolder, check_target
-from seqsearch.search.calls import OFF_TARGET
+from seqsearch.search.verdicts import OFF_TARGET
 from seqsearch.settings import VERSION, QuerySettings
 from seqsearch.tables import locked, sha256_of, write_parquet
 
@@ -71,7 +71,7 @@ def query_files(
             raise
         searched = time.perf_counter()
         _write_refs(run, store)
-        counts = assign(run, settings.min_confidence, job.unassigned_out)
+        counts = assign(run, settings, job.unassigned_out)
         finished = time.perf_counter()
         timings = {
             "startup_s": opened_s + ready - began,

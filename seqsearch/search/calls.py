@@ -9,12 +9,27 @@ import pyarrow.compute as pc
 from seqsearch.runs.results import ALTERNATIVE, Calls
 from seqsearch.search import calibrate
 from seqsearch.search.calibrate import Probabilities
+from seqsearch.search.rules import Rule
+from seqsearch.search.verdicts import (
+    AMBIGUOUS,
+    IDENTIFIED,
+    INVALID,
+    LIKE_NOTHING,
+    NO_FURTHER,
+    NO_NAME,
+    NO_REFERENCE,
+    NOVEL,
+    OFF_TARGET,
+    PARTIAL,
+    UNASSIGNED,
+    Decision,
+    fraction,
+    names_with_shares,
+)
 from seqsearch.search.vote import Ballots
-from seqsearch.tables import Bool, Float32, Int64, lists_from, one_array, to_numpy
+from seqsearch.tables import Bool, Int64, lists_from, one_array, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
-IDENTIFIED, PARTIAL, AMBIGUOUS, NOVEL = "identified", "partial", "ambiguous", "novel"
-OFF_TARGET, UNASSIGNED, INVALID = "off_target", "unassigned", "invalid"
 SURELY_HIDDEN = 0.8  # probability from which a taxon counts as missing from the library
 LEAST_SHARE = 0.005  # names with less are not worth a line among the alternatives
 
@@ -68,6 +83,7 @@ def draw(
     ranks: tuple[str, ...],
     is_single: tuple[bool, ...],
     min_confidence: float,
+    rule: Rule | None = None,
 ) -> pa.Table:
     """Draw assignments from calls: one row per query, named down to where the probability holds.
 
@@ -83,14 +99,54 @@ def draw(
         that ends above the first rank with several is none.
     min_confidence : float
         In [0, 1]; 0 names every rank.
+    rule : Rule, optional
+        Names by identity instead, whatever the probability.
     """
     sheet = _Sheet(queries, calls, ranks)
+    if rule is None:
+        decided = _decided(queries, hits, sheet, ranks, is_single, min_confidence)
+    else:
+        decided = rule.decide(queries, hits, sheet.is_off_target)
+    last, novel = decided.last, sheet.hidden[np.arange(len(queries)), decided.asked]
+    rank_names = pa.array(ranks, pa.string())
+    best = _best_hits(queries, hits, refs, decided.best)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        "query": queries["query"],
+        "query_id": queries["query_id"],
+        "length": queries["length"],
+        "strand": best["strand"],
+        "verdict": decided.verdict,
+        "rank": rank_names.take(pa.array(last, mask=last < 0)),
+        "taxon": _lowest(decided),
+        **dict(zip(ranks, decided.names, strict=True)),
+    }
+    for position, rank in enumerate(ranks):
+        p = sheet.probability[:, position]
+        columns[f"p_{rank}"] = pa.array(p, mask=np.isnan(p) | is_single[position])
+    columns["p_novel"] = pa.array(novel, mask=np.isnan(novel))
+    is_novel = to_numpy(pc.equal(decided.verdict, NOVEL))
+    columns["novel_rank"] = rank_names.take(pa.array(decided.asked, mask=~is_novel))
+    for name in ("best_ref", "similarity", "identity", "query_coverage", "n_hits"):
+        columns[name] = best[name]
+    columns["alternatives"] = decided.alternatives
+    columns["reason"] = _with_note(decided.reason, one_array(queries["note"]))
+    return pa.table(columns)
+
+
+def _decided(
+    queries: pa.Table,
+    hits: pa.Table,
+    sheet: _Sheet,
+    ranks: tuple[str, ...],
+    is_single: tuple[bool, ...],
+    min_confidence: float,
+) -> Decision:
+    """Name each query down to where the probability holds."""
     reached = sheet.last_reaching(min_confidence)
     asked, is_tied = sheet.in_question(reached)
     last = _informative(reached, is_single)
     has_problem = pc.is_valid(queries["problem"]).to_numpy(zero_copy_only=False)
-    best = _best_hits(queries, hits, refs)
-    has_hits = best["n_hits"].to_numpy() > 0
+    best = _first_hits(queries, hits)
     novel = sheet.hidden[np.arange(len(queries)), asked]
     is_new = (last >= 0) & (asked > last) & (novel >= SURELY_HIDDEN)
     # Nothing is known to be missing where the library cannot tell the nearest names apart.
@@ -102,31 +158,19 @@ def draw(
     conditions = [has_problem, is_off, is_tied, last == len(ranks) - 1, is_novel, last >= 0]
     verdict = np.select(conditions, range(6), 6)
     words = pa.array([INVALID, OFF_TARGET, AMBIGUOUS, IDENTIFIED, NOVEL, PARTIAL, UNASSIGNED])
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "query": queries["query"],
-        "query_id": queries["query_id"],
-        "length": queries["length"],
-        "strand": best["strand"],
-        "verdict": words.take(pa.array(verdict)),
-        "rank": pa.array(ranks, pa.string()).take(pa.array(last, mask=last < 0)),
-        "taxon": sheet.names(sheet.cell(last)),
-    }
-    for position, rank in enumerate(ranks):
-        columns[rank] = sheet.names(np.where(position <= last, sheet.rows[:, position], -1))
-    for position, rank in enumerate(ranks):
-        p = sheet.probability[:, position]
-        columns[f"p_{rank}"] = pa.array(p, mask=np.isnan(p) | is_single[position])
-    columns["p_novel"] = pa.array(novel, mask=np.isnan(novel))
-    novel_at = pa.array(asked, mask=verdict != 4)
-    columns["novel_rank"] = pa.array(ranks, pa.string()).take(novel_at)
-    for name in ("best_ref", "similarity", "identity", "query_coverage", "n_hits"):
-        columns[name] = best[name]
     needs_names = (verdict == 2) | (verdict >= 4)
-    columns["alternatives"] = sheet.candidates(np.where(needs_names, asked, -1))
-    columns["reason"] = _reasons(
-        queries, sheet, verdict, last, asked, has_hits, ranks, min_confidence
+    return Decision(
+        best=best,
+        verdict=words.take(pa.array(verdict)),
+        last=last,
+        names=tuple(
+            sheet.names(np.where(position <= last, sheet.rows[:, position], -1))
+            for position in range(len(ranks))
+        ),
+        asked=asked,
+        alternatives=sheet.candidates(np.where(needs_names, asked, -1)),
+        reason=_reasons(queries, sheet, verdict, last, asked, best >= 0, ranks, min_confidence),
     )
-    return pa.table(columns)
 
 
 def _informative(last: Int64, is_single: tuple[bool, ...]) -> Int64:
@@ -200,10 +244,10 @@ class _Sheet:
         lines = self.cell(position)
         wanted = lines[lines >= 0]
         own = self.calls.take(pa.array(wanted))
-        first = _with_share(one_array(own["name"]), to_numpy(own["share"]))
+        first = names_with_shares(one_array(own["name"]), to_numpy(own["share"]))
         lists = one_array(own["alternatives"])
         inside = lists.flatten()
-        others = _with_share(inside.field(0), to_numpy(inside.field(1)))
+        others = names_with_shares(inside.field(0), to_numpy(inside.field(1)))
         joined = pc.binary_join(lists_from(others, np.append(0, np.cumsum(_sizes(lists)))), "; ")
         texts = pc.binary_join_element_wise(
             first, pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined), "; ",
@@ -218,29 +262,34 @@ def _sizes(lists: pa.ListArray) -> Int64:
     return to_numpy(pc.list_value_length(lists)).astype(np.int64)
 
 
-def _with_share(names: pa.StringArray, shares: Float32) -> pa.StringArray:
-    return pc.binary_join_element_wise(names, " (", _fraction(shares), ")", "")
+def _lowest(decided: Decision) -> pa.StringArray:
+    """Return the name at the lowest rank that was named, null where none was."""
+    chosen = pa.array(decided.last, mask=decided.last < 0)
+    return pc.choose(chosen, *decided.names)
 
 
-def _fraction(values: Float32) -> pa.StringArray:
-    return pa.array(np.char.mod("%.2f", values), pa.string())
-
-
-def _best_hits(queries: pa.Table, hits: pa.Table, refs: pa.Table) -> dict[str, pa.Array]:
-    """Return the columns of assignments that come from each query's best hit."""
+def _first_hits(queries: pa.Table, hits: pa.Table) -> Int64:
+    """Line of each query's best hit, -1 where it has none."""
     first = queries["query"][0].as_py() if len(queries) else 0
-    numbers = to_numpy(hits["query"]) - first
-    counts = np.bincount(numbers, minlength=len(queries)).astype(np.int32)
     line = np.full(len(queries), -1, np.int64)
     is_best = to_numpy(hits["hit"]) == 0
-    line[numbers[is_best]] = np.flatnonzero(is_best)
+    line[to_numpy(hits["query"])[is_best] - first] = np.flatnonzero(is_best)
+    return line
+
+
+def _best_hits(
+    queries: pa.Table, hits: pa.Table, refs: pa.Table, line: Int64
+) -> dict[str, pa.Array]:
+    """Return the columns of assignments that come from one hit of each query, and from all."""
+    first = queries["query"][0].as_py() if len(queries) else 0
+    counts = np.bincount(to_numpy(hits["query"]) - first, minlength=len(queries))
     chosen = hits.take(pa.array(line, mask=line < 0))
     at = pc.index_in(chosen["reference"], value_set=one_array(refs["reference"]))
     wanted = ("strand", "similarity", "identity", "query_coverage")
     return {
         **{name: one_array(chosen[name]) for name in wanted},
         "best_ref": one_array(refs["ref_id"]).take(one_array(at)),
-        "n_hits": pa.array(counts),
+        "n_hits": pa.array(counts.astype(np.int32)),
     }
 
 
@@ -259,7 +308,7 @@ def _reasons(
     rank = pa.array(ranks, pa.string()).take(pa.array(asked, mask=asked < 0))
     p = np.where(asked >= 0, sheet.probability[np.arange(len(asked)), asked], 0).astype(np.float32)
     too_low = pc.binary_join_element_wise(
-        rank, " ", sheet.names(lines), f": probability below {threshold:g} (", _fraction(p), ")", ""
+        rank, " ", sheet.names(lines), f": probability below {threshold:g} (", fraction(p), ")", ""
     )
     tied = sheet.tied[np.arange(len(asked)), asked].astype(str)
     ties = pc.binary_join_element_wise(pa.array(tied, pa.string()), " names tie for ", rank, "")
@@ -268,7 +317,7 @@ def _reasons(
         "its ",
         rank,
         " is probably not in the library (",
-        _fraction(missing.astype(np.float32)),
+        fraction(missing.astype(np.float32)),
         ")",
         "",
     )
@@ -280,18 +329,20 @@ def _reasons(
     )
     texts = {
         0: one_array(queries["problem"]),
-        1: "nothing in the library is more like it than shuffled sequences are",
+        1: LIKE_NOTHING,
         2: ties,
         3: pc.fill_null(shares, ""),
         4: new,
-        5: pc.coalesce(blurred, too_low, "the library names the nearest references no further"),
-        6: pc.if_else(
-            pa.array(has_hits), pc.fill_null(too_low, "no name at any rank"), "no reference found"
-        ),
+        5: pc.coalesce(blurred, too_low, NO_FURTHER),
+        6: pc.if_else(pa.array(has_hits), pc.fill_null(too_low, NO_NAME), NO_REFERENCE),
     }
     reason = pa.array([""] * len(queries), pa.string())
     for code, text in texts.items():
         reason = pc.if_else(pa.array(verdict == code), text, reason)
-    note = one_array(queries["note"])
+    return reason
+
+
+def _with_note(reason: pa.StringArray, note: pa.StringArray) -> pa.StringArray:
+    """Add what is noted of a query, whatever it was named."""
     both = pc.binary_join_element_wise(reason, "; ", note, "")
     return pc.coalesce(pc.if_else(pc.equal(reason, ""), note, both), reason)

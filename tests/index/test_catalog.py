@@ -81,6 +81,11 @@ def test_rows_and_votes_are_those_of_a_loop(
         path = agreed([full[taxon] for _, taxon in own if taxon is not None])
         assert [row[rank] or "" for rank in RANKS] == [*path, *[""] * (3 - len(path))]
         assert (row["lineage"] or "") == ";".join(name for name in path if name)
+        every = [(one["records"], one["names"]) for one in row["lineages"] or []]
+        counted = Counter(taxon for _, taxon in own if taxon is not None)
+        assert every == [
+            (counted[taxon], [name or None for name in full[taxon]]) for taxon in sorted(counted)
+        ]
         start, stop = votes.start[row["reference"] : row["reference"] + 2]
         found = zip(
             votes.taxon[start:stop].tolist(), votes.records[start:stop].tolist(), strict=True
