@@ -24,7 +24,7 @@ from seqsearch.jobs.islands import Neighbours, islands
 from seqsearch.jobs.selfsearch import AT_ONCE, Found, SelfSearch
 from seqsearch.runs.results import MINUS
 from seqsearch.settings import BuildSettings
-from seqsearch.tables import Int64, to_numpy, whole_file
+from seqsearch.tables import Float32, Int64, to_numpy, whole_file
 
 # The share of planted mislabels found, and of false ones among those flagged, hardly depend on it
 # (scripts/bench_audit.py).
@@ -89,6 +89,7 @@ class Audit:
         self._names: list[str] = store.taxonomy.name.to_pylist()
         self._ranks = store.taxonomy.ranks
         self._labels = _Labels(store)
+        self._edits: Float32 = np.full(len(self._search.rows), np.nan, np.float32)
 
     def run(self) -> pa.Table:
         """Return all flags."""
@@ -98,6 +99,7 @@ class Audit:
         for found in self._search.whole():
             flags += self._mislabelled(found)
             flags += self._reversed(found)
+            self._edits[found.asked] = _edits(found)
             neighbours.add(self._search.rows[found.asked], found.candidates)
             done += len(found.asked)
             self._progress("audit", done, done / len(self._search.rows))
@@ -219,13 +221,18 @@ class Audit:
             )
 
     def _chimeras(self) -> Iterator[Flag]:
-        """Flag records whose halves are of different taxa, with high probability each."""
+        """Flag records whose halves are of different taxa, with high probability each.
+
+        Each must be so much nearer to its own that together they need less than half of the edits
+        of the whole.
+        """
         long = np.flatnonzero(self._store.lengths[self._search.rows] >= SHORTEST)
         for start in range(0, len(long), AT_ONCE):
             asked = long[start : start + AT_ONCE]
             first, second = (self._search.halves(asked, second) for second in (False, True))
             sure = np.minimum(first.probable.right, second.probable.right) >= OF_HALVES
-            differs = sure & (first.taxa != second.taxa)
+            is_nearer = _edits(first) + _edits(second) < self._edits[asked] / 2
+            differs = sure & (first.taxa != second.taxa) & is_nearer[:, None]
             for i in np.flatnonzero(differs.any(axis=1)).tolist():
                 rank = int(differs[i].argmax())
                 left, right = (self._names[int(half.taxa[i, rank])] for half in (first, second))
@@ -296,6 +303,13 @@ def write_audit(table: pa.Table, path: Path) -> None:
     header = "\t".join(table.column_names) + "\n"
     with whole_file(path) as temporary:
         temporary.write_bytes(header.encode() + tsv_lines(table))
+
+
+def _edits(found: Found) -> Float32:
+    """(a,) float32: edits to the nearest candidate; NaN where there is none."""
+    if found.candidates.alignments is None:
+        raise ValueError("candidates were not aligned")
+    return found.candidates.alignments.edits[:, 0]
 
 
 def _identity(found: Found, i: int) -> float | None:

@@ -172,12 +172,13 @@ def test_probabilities_never_rise_down_the_ranks(
                 assert all(0 <= p <= 1 for p in given)
 
 
-def test_a_small_library_uses_the_calibration_of_others(tiny_index: Path) -> None:
+def test_a_small_library_uses_the_calibration_of_others(tiny_index: Path, tmp_path: Path) -> None:
     with open_index(tiny_index) as index:
         row = index.classify(["ACGTACGTTTGACCA"]).to_pylist()[0]
     assert 0 < row["p_species"] < 1
-    with pytest.raises(FolderError, match="has fewer than 500 references"):
-        calibrate_anew(tiny_index)
+    shutil.copytree(tiny_index, tmp_path / "index")
+    manifest = calibrate_anew(tmp_path / "index")
+    assert (manifest.calibration, manifest.resolvability) == ("", "resolvability-0002.parquet")
 
 
 def test_species_of_one_record_each_teach_nothing_of_species(files: Path, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_species_of_one_record_each_teach_nothing_of_species(files: Path, tmp_pa
         settings=BuildSettings(encoder="spectrum"),
     )
     assert change.manifest.counts["species"] == change.manifest.counts["records"] >= 500
-    assert change.manifest.calibration == ""
+    assert (change.manifest.action, change.manifest.calibration) == ("calibrate", "")
     with open_index(tmp_path / "index") as index:
         rows = index.classify(files / "references.fasta").to_pylist()
     assert np.mean([row["species"] is not None for row in rows]) > 0.3
