@@ -23,6 +23,7 @@ CHANCE = 0.999  # quantile of what they reach
 LINKS = 10  # nearest of each row
 ALIGNED = 20
 LARGEST = 0.01  # share of the library that an island may be; larger ones are parts of it
+LEAST = 100  # rows of a library that has parts
 ASKED = 5  # rows of an island that are compared with the rest
 
 
@@ -103,7 +104,8 @@ def islands(neighbours: Neighbours) -> Islands:
     store, group = neighbours.store, neighbours.groups()
     live = store.live_rows
     sizes = np.bincount(group[live], minlength=group.max() + 1)
-    outside = np.flatnonzero((sizes > 0) & (sizes < max(2, LARGEST * len(live))))
+    most = max(1.0, LARGEST * len(live)) if len(live) >= LEAST else 0.0
+    outside = np.flatnonzero((sizes > 0) & (sizes <= most))
     while len(outside):
         rest = live[~np.isin(group[live], outside)]
         asked = _first_of(live[np.isin(group[live], outside)], group)
