@@ -129,16 +129,27 @@ def remove(
 
 
 @app.command()
-def info(index: Folder, json: Json = False) -> None:
-    """Show what an index is made of.
+def info(
+    index: Folder,
+    reliability: Annotated[
+        bool, typer.Option("--reliability", help="Every bin of the probabilities' reliability.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what an index is made of, and how reliable its probabilities are.
 
     Example: seqsearch index info indexes/coi
     """
-    from seqsearch.jobs.inspecting import describe_index
+    from seqsearch.cli.reliability import long_lines, short_lines
+    from seqsearch.jobs.inspecting import describe_index, reliability_of
 
-    described = describe_index(index)
+    described, measured = describe_index(index), reliability_of(index)
     if json:
-        say_json(described)
+        say_json({**described, "reliability": measured})
+        return
+    if reliability:
+        for line in long_lines(measured):
+            say(line)
         return
     counts = described.pop("counts")
     sources, notes = described.pop("sources"), described.pop("notes")
@@ -149,7 +160,9 @@ def info(index: Folder, json: Json = False) -> None:
         f"{counts['removed']:,} rows taken out"
     )
     for name, value in described.items():
-        say(f"{name:10} {value}")
+        say(f"{name:11} {value}")
+    for line in short_lines(measured):
+        say(line)
     _say_sources(sources)
     _say_notes(notes)
 
