@@ -34,11 +34,12 @@ def main() -> None:
         about = {name: about[name] + asked[1][name] for name in about}
         encoders.add(asked[1]["encoder"])
         print(f"{folder}: {asked[1]['queries']:,} queries")
-    libraries = [IndexStore.open(folder).manifest.marker for folder in options.indexes]
+    manifests = [IndexStore.open(folder).manifest for folder in options.indexes]
     if len(encoders) > 1:
         raise SystemExit("the indexes have different encoders")
+    libraries = [manifest.marker for manifest in manifests]
     told = {**about, "libraries": libraries, "encoder": encoders.pop()}
-    calibration = calibration_of(parts, told)
+    calibration = calibration_of(parts, told, manifests[0].ranks)
     write_json(calibration.as_dict(), options.out)
 
 

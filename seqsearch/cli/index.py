@@ -145,20 +145,28 @@ def info(
     resolvability: Annotated[
         bool, typer.Option("--resolvability", help="Which species it cannot tell apart.")
     ] = False,
+    reliability: Annotated[
+        bool, typer.Option("--reliability", help="Every bin of the probabilities' reliability.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show what an index is made of, or what it can tell apart.
+    """Show what an index is made of, how reliable its probabilities are, what it can tell apart.
 
     Example: seqsearch index info indexes/coi --resolvability
     """
-    from seqsearch.jobs.inspecting import describe_index
+    from seqsearch.cli.reliability import long_lines, short_lines
+    from seqsearch.jobs.inspecting import describe_index, reliability_of
 
     if resolvability:
         _say_resolvability(index, json)
         return
-    described = describe_index(index)
+    described, measured = describe_index(index), reliability_of(index)
     if json:
-        say_json(described)
+        say_json({**described, "reliability": measured})
+        return
+    if reliability:
+        for line in long_lines(measured):
+            say(line)
         return
     counts = described.pop("counts")
     sources, notes = described.pop("sources"), described.pop("notes")
@@ -169,7 +177,9 @@ def info(
         f"{counts['removed']:,} rows taken out"
     )
     for name, value in described.items():
-        say(f"{name:10} {value}")
+        say(f"{name:11} {value}")
+    for line in short_lines(measured):
+        say(line)
     _say_sources(sources)
     _say_notes(notes)
 

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seqsearch.scoring.calibration_error import equal_mass
 from seqsearch.scoring.marks import RANKS
 from seqsearch.tables import Bool, Float64, one_array, to_numpy
 
 SEEN, NEW_SPECIES = "seen", "unseen_species"
 HIDDEN = {"unseen_species": "species", "unseen_genus": "genus", "unseen_family": "family"}
 THRESHOLDS = (0.5, 0.8, 0.95)
-BINS = 15  # of equal mass
 RESAMPLES = 1000
 
 
@@ -100,12 +100,12 @@ def wrong_shares(judged: Judged, rank: str) -> dict[float, float]:
 
 
 def calibration_error(judged: Judged, rank: str, seed: int = 0) -> tuple[float, float, float]:
-    """Return the expected calibration error over `BINS` bins of equal mass, with its interval.
+    """Return the expected calibration error over bins of equal mass, with its interval.
 
     The 95 % interval is that of a bootstrap over genera, `RESAMPLES` times.
     """
     has = np.isfinite(judged.p[rank])
-    p, right = judged.p[rank][has], judged.is_right[rank][has].astype(np.float64)
+    p, right = judged.p[rank][has], judged.is_right[rank][has]
     if not len(p):
         return float("nan"), float("nan"), float("nan")
     _, group = np.unique(judged.taxa[has], return_inverse=True)
@@ -116,15 +116,9 @@ def calibration_error(judged: Judged, rank: str, seed: int = 0) -> tuple[float, 
     for _ in range(RESAMPLES):
         drawn = rng.integers(0, len(starts) - 1, len(starts) - 1)
         rows = np.concatenate([order[starts[g] : starts[g + 1]] for g in drawn])
-        errors.append(_error(p[rows], right[rows]))
+        errors.append(equal_mass(p[rows], right[rows]).error)
     low, high = np.quantile(errors, (0.025, 0.975))
-    return _error(p, right), float(low), float(high)
-
-
-def _error(p: Float64, right: Float64) -> float:
-    order = np.argsort(p, kind="stable")
-    bins = np.array_split(order, BINS)
-    return float(sum(len(b) * abs(p[b].mean() - right[b].mean()) for b in bins if len(b)) / len(p))
+    return equal_mass(p, right).error, float(low), float(high)
 
 
 def mix_of(truth: pa.Table) -> dict[str, float]:

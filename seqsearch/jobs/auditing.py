@@ -98,7 +98,7 @@ class Audit:
         done = 0
         for found in self._search.whole():
             flags += self._mislabelled(found)
-            flags += self._reversed(found)
+            flags += self._reversed(found, neighbours.least_score)
             self._edits[found.asked] = _edits(found)
             neighbours.add(self._search.rows[found.asked], found.candidates)
             done += len(found.asked)
@@ -114,10 +114,11 @@ class Audit:
     ) -> list[Flag]:
         """Return a flag for each label of a record; `near` is a row."""
         row, entry = self._search.rows[record], self._search.entries[record]
-        nearest = "" if near is None or near < 0 else self._labels.first(near)
+        own = self._labels.of(row, self._store.votes.taxon[entry])
+        nearest = "" if near is None or near < 0 else self._labels.first(near, own)
         return [
             Flag(ref_id, source, problem, nearest=nearest, **other)  # type: ignore[arg-type]
-            for ref_id, source in self._labels.of(row, self._store.votes.taxon[entry])
+            for ref_id, source in own
         ]
 
     def _mislabelled(self, found: Found) -> list[Flag]:
@@ -151,14 +152,18 @@ class Audit:
             )
         return flags
 
-    def _reversed(self, found: Found) -> list[Flag]:
-        """Flag records that most of their nearest match as reverse complements."""
+    def _reversed(self, found: Found, least: float) -> list[Flag]:
+        """Flag records that most of their nearest match as reverse complements.
+
+        Below the score `least` any two sequences are as near, on either strand.
+        """
         width = found.candidates.scores.shape[1]
         is_there = found.candidates.rows[:, :width] >= 0
         turned = ((found.candidates.strands[:, :width] == MINUS) & is_there).sum(axis=1)
         compared = is_there.sum(axis=1)
         flags = []
-        for i in np.flatnonzero(turned > compared / 2).tolist():
+        is_near = found.candidates.scores[:, 0] >= least
+        for i in np.flatnonzero(is_near & (turned > compared / 2)).tolist():
             flags += self._flags(
                 int(found.asked[i]),
                 "reversed",
@@ -283,9 +288,12 @@ class _Labels:
         self._rows: Int64 = to_numpy(self._labels["row"])
         self._taxa = to_numpy(pc.fill_null(self._labels["taxon"], -1))
 
-    def first(self, row: int) -> str:
-        """Return the alphabetically first ref_id of a row."""
-        return str(self._labels["ref_id"][int(np.searchsorted(self._rows, row))].as_py())
+    def first(self, row: int, own: Sequence[tuple[str, str]]) -> str:
+        """Return the alphabetically first ref_id of a row, of those that are not `own` if it can."""
+        start, stop = np.searchsorted(self._rows, [row, row + 1])
+        ids: list[str] = self._labels["ref_id"][start:stop].to_pylist()
+        others = [ref_id for ref_id in ids if ref_id not in {name for name, _ in own}]
+        return (others or ids)[0]
 
     def of(self, row: int, taxon: int) -> Sequence[tuple[str, str]]:
         """Return ref_id and source of the records of a row that say a taxon."""

@@ -24,7 +24,8 @@ from seqsearch.index.ann import unit
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.index.writer import IndexWriter
-from seqsearch.jobs.hiding import Hiding
+from seqsearch.jobs.crossvalidating import cross_validate, folds_of
+from seqsearch.jobs.hiding import DECOY, Answers, Asked, Hiding
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.resolving import resolve
 from seqsearch.search.calibrate import (
@@ -38,42 +39,16 @@ from seqsearch.search.calibrate import (
 from seqsearch.search.candidates import Candidates, align_candidates
 from seqsearch.search.evidence import LOWEST, Evidence, Sampling
 from seqsearch.search.rank import correct_for_length
-from seqsearch.tables import Float32, Float64, Int32, Int64, locked
+from seqsearch.tables import Float32, Float64, Int64, locked
 from seqsearch.training.augmentation import Augmentation, augment
 
 ASKED = 2000  # records
 LEAST = 500  # with fewer, nothing can be fitted
 LEAST_ASKED = 100  # in each of the first two scenarios, which every prior has shares of
-DECOY = -1
 FALSE_ALARMS = 0.005  # share of true queries below the bound, and of decoys above
 ODD = 0x9E3779B97F4A7C15
 ALIGNED = 20  # candidates, as of queries by default
 SHORTEST, LONGEST = 100, 400  # of fragments
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a search found with kin hidden.
-
-    Attributes
-    ----------
-    hidden : (n,) int64
-        How many of the lowest ranks the library lacks of each query; `DECOY` of what is no
-        sequence of this marker.
-    truth : (n, ranks) int32
-        Its own taxa.
-    evidence : Evidence
-    taxa : (n, ranks) int32
-        Called.
-    """
-
-    hidden: Int64
-    truth: Int32
-    evidence: Evidence
-    taxa: Int32
-
-
-Answers = list[tuple[Asked, Asked]]  # with alignment, without
 
 
 @dataclass(frozen=True)
@@ -100,7 +75,7 @@ def calibrate(store: IndexStore, encoder: Encoder, threads: int = 0) -> Calibrat
     threads : int
     """
     asked = ask_itself(store, encoder, threads)
-    return None if asked is None else calibration_of(*asked)
+    return None if asked is None else calibration_of(*asked, store.taxonomy.ranks)
 
 
 def ask_itself(
@@ -127,8 +102,9 @@ def ask_itself(
     return parts, about
 
 
-def calibration_of(parts: Answers, about: dict[str, Any]) -> Calibration:
-    """Fit a calibration to answers with alignment and without."""
+def calibration_of(parts: Answers, about: dict[str, Any], ranks: tuple[str, ...]) -> Calibration:
+    """Fit a calibration to answers with alignment and without, and measure what it is worth."""
+    about = {**about, "reliability": cross_validate(parts, ranks, fit)}
     return Calibration(fit([one for one, _ in parts]), fit([one for _, one in parts]), about)
 
 
@@ -290,9 +266,9 @@ def _answer(
     )
     plain = Candidates(rows, similarities, np.zeros(rows.shape, np.int8), similarities)
     placed = align_candidates(plain, batch, store, ALIGNED, "both", threads)
-    lack, pair = np.full(len(batch), hidden), []
+    lack, truth, pair = np.full(len(batch), hidden), hiding.truth[asked], []
     for one in (placed, plain):
         judged = hiding.judge(max(hidden, 0), asked, one, batch.lengths, threads)
-        truth = hiding.truth[asked]
-        pair.append(Asked(lack, truth, judged.evidence, judged.ballots.taxon))
+        taxa, fold = judged.ballots.taxon, folds_of(truth, store.taxonomy)
+        pair.append(Asked(lack, truth, judged.evidence, taxa, fold, hiding.is_single))
     return pair[0], pair[1]

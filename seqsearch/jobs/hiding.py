@@ -18,6 +18,38 @@ from seqsearch.tables import Bool, Float32, Int32, Int64
 CANDIDATES = 50  # as of queries by default
 BLOCK = 8192
 MIXED = -3  # a row whose labels differ at a rank
+DECOY = -1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search found with kin hidden.
+
+    Attributes
+    ----------
+    hidden : (n,) int64
+        How many of the lowest ranks the library lacks of each query; `DECOY` of what is no
+        sequence of this marker.
+    truth : (n, ranks) int32
+        Its own taxa.
+    evidence : Evidence
+    taxa : (n, ranks) int32
+        Called.
+    fold : (n,) int64
+        See `crossvalidating.folds_of`.
+    is_single : (ranks,) bool
+        The library has one taxon there.
+    """
+
+    hidden: Int64
+    truth: Int32
+    evidence: Evidence
+    taxa: Int32
+    fold: Int64
+    is_single: Bool
+
+
+Answers = list[tuple[Asked, Asked]]  # with alignment, without
 
 
 @dataclass(frozen=True)
@@ -58,6 +90,8 @@ class Hiding:
         The records' own taxa.
     sampling : Sampling
         Of the library, nothing hidden.
+    is_single : (ranks,) bool
+        The library has one taxon there.
     """
 
     def __init__(self, store: IndexStore, rows: Int64, entries: Int64) -> None:
@@ -65,6 +99,8 @@ class Hiding:
         taxonomy, votes = store.taxonomy, store.votes
         self.truth: Int32 = taxonomy.lineage[votes.taxon[entries]]
         self.sampling = Sampling.of(taxonomy, votes)
+        taxa = np.bincount(taxonomy.rank, minlength=len(taxonomy.ranks))
+        self.is_single: Bool = taxa == 1
         self.scenarios = 1 + min(LOWEST, len(taxonomy.ranks))
         own = taxonomy.lineage[votes.taxon]
         starts = np.minimum(votes.start[:-1], max(len(own) - 1, 0))

@@ -17,6 +17,7 @@ from seqsearch.errors import FolderError, InputError
 from seqsearch.index.ann import Plan
 from seqsearch.index.manifest import CURRENT, Manifest, check_hashes, read_manifest
 from seqsearch.index.store import IndexStore
+from seqsearch.search.calibrate import DEFAULT
 from seqsearch.search.retrieve import open_retriever
 
 
@@ -158,19 +159,44 @@ def describe_resolvability(index: str | Path) -> dict[str, Any]:
     }
 
 
+def reliability_of(index: str | Path) -> dict[str, Any] | None:
+    """Return how reliable the probabilities of an index were on genera held out.
+
+    Returns
+    -------
+    dict
+        `libraries`: names of those that were asked where it is not this one, and what
+        `crossvalidating.cross_validate` measured. None where the calibration is of before that.
+
+    Raises
+    ------
+    FolderError
+        The calibration is damaged.
+    """
+    folder = Path(index)
+    about = _about(folder, read_manifest(folder))
+    measured = about.get("reliability")
+    return measured and {"libraries": about.get("libraries", []), **measured}
+
+
 def _calibration_text(folder: Path, manifest: Manifest) -> str:
     """Say where the probabilities of an index come from."""
     if not manifest.calibration:
         return (
             "of other libraries (index calibrate makes its own, where there is enough to ask for)"
         )
+    about = _about(folder, manifest)
+    return f"its own, {about['queries']:,} queries of {about['records']:,} records"
+
+
+def _about(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    """Return how the calibration that serves an index was fitted."""
+    path = folder / manifest.calibration if manifest.calibration else DEFAULT
     try:
-        about = json.loads((folder / manifest.calibration).read_text())["about"]
-        return f"its own, {about['queries']:,} queries of {about['records']:,} records"
+        about = json.loads(path.read_text())["about"]
+        return {**about, "queries": int(about["queries"]), "records": int(about["records"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FolderError(
-            folder / manifest.calibration, "not a calibration", advice="calibrate the index again"
-        ) from error
+        raise FolderError(path, "not a calibration", advice="calibrate the index again") from error
 
 
 def _search_text(ann: dict[str, Any]) -> str:

@@ -79,8 +79,6 @@ class SelfSearch:
         self._retriever = open_retriever(store, threads)
         self._model: Model = open_calibration(store).aligned
         self._prior = prior_of(self.hiding)
-        taxa = np.bincount(store.taxonomy.rank, minlength=len(store.taxonomy.ranks))
-        self._is_single: Bool = taxa == 1
         records = np.append(0, np.cumsum(votes.records))[votes.start]
         self._is_lone: Bool = np.diff(records)[self.rows] == 1
 
@@ -123,7 +121,9 @@ class SelfSearch:
         found = align_candidates(found, batch, store, ALIGNED, "both", threads)
         judged = self.hiding.judge(0, asked, found, batch.lengths, threads)
         taxa = judged.ballots.taxon
-        probable = probabilities(self._model, judged.evidence, taxa, self._prior, self._is_single)
+        probable = probabilities(
+            self._model, judged.evidence, taxa, self._prior, self.hiding.is_single
+        )
         own, called = (
             _bearers(store.taxonomy.lineage, judged.votes, judged.voters, names)
             for names in (self.hiding.truth[asked], taxa)

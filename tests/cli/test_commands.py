@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from seqsearch.cli.reliability import long_lines
 from seqsearch.errors import MissingExtraError
 from seqsearch.index.manifest import read_manifest
-from seqsearch.jobs import doctor, opened
+from seqsearch.jobs import doctor, inspecting, opened
 from seqsearch.jobs.inspecting import verify_index
 from seqsearch.settings import VERSION
 from seqsearch.tables import locked
@@ -248,6 +249,57 @@ def test_index_info_verify_list(bees: Path, command: Any) -> None:
     assert "spectrum" in command("index", "list", bees.parent).out
     empty = bees.parent / "no index"
     assert command("index", "list", empty).out == f"no index in {empty}\n"
+
+
+def test_index_info_tells_how_reliable_probabilities_were(
+    bees: Path, command: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = command("index", "info", bees).out
+    assert "reliability of coi, its, 16s, 28s, 12s together, genera held out" in text
+    assert max(map(len, text[text.index("reliability") :].splitlines()[:10])) < 100
+    measured = json.loads(command("index", "info", bees, "--json").out)["reliability"]
+    species = measured["aligned"]["default"]["species"]
+    cells = next(line.split() for line in text.splitlines() if line.startswith("species "))
+    errors = [tables["species"]["ece"] for name, tables in measured["aligned"].items()]
+    assert cells == [
+        "species", f"{species['queries']:,}", f"{species['ece']:.3f}",
+        f"{100 * species['named']:.1f}", f"{100 * species['right']:.1f}",
+        *(f"{error:.3f}" for error in errors[1:]),
+    ]  # fmt: skip
+    assert "reliability" not in json.loads(command("index", "list", bees.parent, "--json").out)[0]
+
+    every = command("index", "info", bees, "--reliability").out
+    assert "marker" not in every
+    for how in ("with alignment", "without (--align 0)"):
+        assert f"\nspecies, {how}, default prior: " in every
+        assert f"\nspecies, {how}, every scenario as often: " in every
+    p, right = (species["bins"][name][0] for name in ("p", "right"))
+    assert f"{p:8.3f}{right:8.3f}{species['bins']['queries'][0]:9,}  " in every
+
+    values = json.loads(inspecting.DEFAULT.read_text())
+    del values["about"]["reliability"]
+    (tmp_path / "old.json").write_text(json.dumps(values))
+    monkeypatch.setattr(inspecting, "DEFAULT", tmp_path / "old.json")
+    expected = "reliability not measured (seqsearch index calibrate measures it)"
+    assert expected in command("index", "info", bees).out.splitlines()
+    assert command("index", "info", bees, "--reliability").out == expected + "\n"
+    assert json.loads(command("index", "info", bees, "--json").out)["reliability"] is None
+
+
+def test_bars_stand_where_shares_and_probabilities_do() -> None:
+    bins = {"p": [0.0, 0.5, 1.0], "right": [0.2, 0.5, 0.9], "queries": [7, 8, 1200]}
+    table = {"queries": 1215, "ece": 0.1, "named": 0.3, "right": None, "bins": bins}
+    empty = {"queries": 5, "ece": 0.0, "named": 0.0, "right": None}
+    way = {"default": {"species": table}, "even": {"species": empty}}
+    lines = list(long_lines({"libraries": [], "aligned": way, "vectors": way}))
+    assert lines[0] == "reliability of this library, genera held out; # share right, | probability"
+    assert lines[2] == "species, with alignment, default prior: 1,215 queries, ECE 0.100"
+    assert lines[4:7] == [
+        "   0.000   0.200        7  |#########",
+        "   0.500   0.500        8  " + 25 * "#" + "|",
+        "   1.000   0.900    1,200  " + 45 * "#" + "     |",
+    ]
+    assert lines[9] == "  no name is right"
 
 
 def test_a_second_writer_is_refused(

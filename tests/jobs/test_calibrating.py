@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
 from seqsearch.jobs.calibrating import calibrate_anew
 from seqsearch.jobs.demo import write_library
 from seqsearch.jobs.hiding import Hiding
-from seqsearch.jobs.inspecting import verify_index
+from seqsearch.jobs.inspecting import reliability_of, verify_index
 from seqsearch.jobs.opened import open_index
 from seqsearch.settings import BuildSettings
 
@@ -60,7 +61,30 @@ def test_a_build_calibrates_in_a_state_of_its_own(calibrated: Path, plain: Path)
     verify_index(calibrated)
     about = json.loads((calibrated / manifest.calibration).read_text())["about"]
     assert about["queries"] > about["records"] > 500
+    reliable_enough(about["reliability"])
     assert read_manifest(plain).calibration == ""
+
+
+def reliable_enough(measured: dict[str, Any]) -> None:
+    for way in ("aligned", "vectors"):
+        hidden = [name for name in measured[way] if name not in ("default", "even")]
+        assert hidden[:2] == ["nothing hidden", "species hidden"]
+        for mix in ("default", "even"):
+            for rank, table in measured[way][mix].items():
+                assert table["ece"] < 0.08, (way, mix, rank)
+                if table["named"] > 0.1:
+                    assert table["right"] > 0.8, (way, mix, rank)
+
+
+def same_about(mine: dict[str, Any], other: dict[str, Any]) -> None:
+    """Equal, but for what the last bits of the models may do to rounded numbers."""
+    one, two = mine.pop("reliability"), other.pop("reliability")
+    assert mine == other
+    for way in ("aligned", "vectors"):
+        for mix, tables in one[way].items():
+            for rank, table in tables.items():
+                assert table["queries"] == two[way][mix][rank]["queries"]
+                assert table["ece"] == pytest.approx(two[way][mix][rank]["ece"], abs=0.01)
 
 
 def test_the_order_of_the_references_decides_nothing(
@@ -78,7 +102,7 @@ def test_the_order_of_the_references_decides_nothing(
         json.loads((folder / "calibration-0002.json").read_text())
         for folder in (calibrated, tmp_path / "index")
     )
-    assert mine["about"] == other["about"]
+    same_about(mine["about"], other["about"])
     for model in ("aligned", "vectors"):
         np.testing.assert_allclose(
             mine[model]["hidden"]["weights"],
@@ -86,6 +110,23 @@ def test_the_order_of_the_references_decides_nothing(
             rtol=1e-3,
             atol=1e-3,
         )
+
+
+def test_calibrations_of_before_reliability_was_measured_serve(
+    calibrated: Path, files: Path, tmp_path: Path
+) -> None:
+    assert reliability_of(calibrated) is not None
+    old = tmp_path / "index"
+    shutil.copytree(calibrated, old)
+    path = old / "calibration-0002.json"
+    values = json.loads(path.read_text())
+    del values["about"]["reliability"]
+    text = json.dumps(values)
+    path.write_text(text + " " * (path.stat().st_size - len(text)))  # its size is known
+    assert reliability_of(old) is None
+    reads = files / "queries.fasta"
+    with open_index(old) as one, open_index(calibrated) as other:
+        assert one.classify(reads).equals(other.classify(reads))
 
 
 def test_an_index_in_pieces_learns_the_same(files: Path, calibrated: Path, tmp_path: Path) -> None:
@@ -99,7 +140,7 @@ def test_an_index_in_pieces_learns_the_same(files: Path, calibrated: Path, tmp_p
     assert len(manifest.segments) == 2
     mine = json.loads((index / manifest.calibration).read_text())
     other = json.loads((calibrated / "calibration-0002.json").read_text())
-    assert mine["about"] == other["about"]
+    same_about(mine["about"], other["about"])
     np.testing.assert_allclose(
         mine["aligned"]["hidden"]["weights"],
         other["aligned"]["hidden"]["weights"],
