@@ -289,7 +289,7 @@ class _Labels:
         self._taxa = to_numpy(pc.fill_null(self._labels["taxon"], -1))
 
     def first(self, row: int, own: Sequence[tuple[str, str]]) -> str:
-        """Return the alphabetically first ref_id of a row, of those that are not `own` if it can."""
+        """Return the alphabetically first ref_id of a row, one that is not `own` if it can."""
         start, stop = np.searchsorted(self._rows, [row, row + 1])
         ids: list[str] = self._labels["ref_id"][start:stop].to_pylist()
         others = [ref_id for ref_id in ids if ref_id not in {name for name, _ in own}]
