@@ -17,11 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seqsearch import open_index
+from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import read_sequences
 from seqsearch.errors import SeqsearchError
 from seqsearch.evaluation import calls
 from seqsearch.evaluation.measure import measure
 from seqsearch.evaluation.peers import LIBRARIES, BenchLibrary, read_library
+from seqsearch.evaluation.strangers import pieces_of, read_genomes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 CUTS = ("97", "98.5")
@@ -33,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--libraries", default=",".join(LIBRARIES))
+    parser.add_argument("--genomes", type=Path, default=DATA.parent / "genomes")
     parser.add_argument("--fragments", action="store_true", help="queries cut to 250 nt")
     parser.add_argument("--align", default="20")
     parser.add_argument("--keep", type=Path, help="keep indexes and runs in this folder")
@@ -73,19 +76,29 @@ def report(library: BenchLibrary, folder: Path, align: str) -> None:
 
 
 def print_off_target(library: BenchLibrary, index: Path, options: argparse.Namespace) -> None:
-    """Print how many queries of each library are called off target, and how many named below."""
-    print("    queries of       off target %  named below phylum %")
+    """Print how many queries of each library, and pieces of genomes, are called off target."""
+    asked = {
+        name: first_of(read_library(options.data, name, fragments=options.fragments).reads)
+        for name in LIBRARIES
+    }
+    lengths = asked[library.name].lengths
+    for kind, genomes in read_genomes(options.genomes).items():
+        asked[kind] = pieces_of(genomes, lengths, seed=0)
+    print("    queries of            off target %  named below phylum %")
     with open_index(index) as opened:
-        for name in LIBRARIES:
-            asked = read_library(options.data, name, fragments=options.fragments).reads
-            batch = next(read_sequences(str(asked), OTHERS)).batch
+        for name, batch in asked.items():
             table = opened.classify(batch, align=int(options.align))
             off = pc.mean(pc.equal(table["verdict"], "off_target")).as_py()
             high = pc.is_in(table["rank"], value_set=pa.array(["kingdom", "domain", "phylum"]))
             low = pc.mean(pc.and_(pc.is_valid(table["rank"]), pc.invert(high))).as_py()
             note = "" if name != library.name else "  (its own)"
-            print(f"    {name:12s}{100 * off:14.2f}{100 * low:17.2f}{note}")
+            print(f"    {name:17s}{100 * off:14.2f}{100 * low:17.2f}{note}")
     print(flush=True)
+
+
+def first_of(reads: Path) -> SequenceBatch:
+    """Read the first queries of a library."""
+    return next(read_sequences(str(reads), OTHERS)).batch
 
 
 def print_names(library: BenchLibrary, default: calls.Judged) -> None:
