@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,21 @@ def check_target(folder: Path, overwrite: bool) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a library says of itself.
+
+    Attributes
+    ----------
+    calibration : dict or None
+        None where the library is too small for one of its own.
+    resolvability : pyarrow.Table
+    """
+
+    calibration: dict[str, Any] | None
+    resolvability: pa.Table
+
+
 class IndexWriter:
     """Writes the next state of an index; use inside `locked`, as a context manager.
 
@@ -144,6 +159,7 @@ class IndexWriter:
         calibration: str = "",
         resolvability: str = "",
         package_version: str,
+        learn: Callable[[Manifest], Learned] | None = None,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
 
@@ -159,6 +175,8 @@ class IndexWriter:
             With `folder`, if it has one.
         calibration, resolvability : str
             Files of an earlier state that go on serving.
+        learn : function, optional
+            Lets the library say what its answers are worth; given the manifest as it would be.
         """
         everything = self.segments
         removed_file = self._write_removed(removed)
@@ -199,42 +217,38 @@ class IndexWriter:
             resolvability=resolvability,
             notes=tuple(_notes(summary)),
         )
+        if learn is not None:
+            manifest = self._with_learned(manifest, learn(manifest))
         commit(self.folder, manifest)
         return manifest
 
-    def commit_calibration(
-        self, calibration: dict[str, Any] | None, resolvability: pa.Table
-    ) -> Manifest:
-        """Write what the library says of itself, then the manifest of an else equal state.
-
-        Parameters
-        ----------
-        calibration : dict or None
-            None where the library is too small for one of its own.
-        resolvability : pyarrow.Table
-        """
+    def commit_learned(self, learned: Learned) -> Manifest:
+        """Write what the library says of itself, then the manifest of an else equal state."""
         if self.store is None:
             raise ValueError("there is no state to calibrate")
-        before = self.store.manifest
+        before = replace(
+            self.store.manifest, number=self.number, action="calibrate", created=_now()
+        )
+        manifest = self._with_learned(before, learned)
+        commit(self.folder, manifest)
+        return manifest
+
+    def _with_learned(self, before: Manifest, learned: Learned) -> Manifest:
+        """Write what the library says of itself; returns the manifest that names it."""
         table = f"resolvability-{self.number:04d}.parquet"
-        write_parquet(resolvability, self.folder / table)
+        write_parquet(learned.resolvability, self.folder / table)
         names = [table]
-        if calibration is not None:
+        if learned.calibration is not None:
             names.append(f"calibration-{self.number:04d}.json")
-            write_json(calibration, self.folder / names[-1])
+            write_json(learned.calibration, self.folder / names[-1])
         replaced = (before.calibration, before.resolvability)
         files = {path: known for path, known in before.files.items() if path not in replaced}
-        manifest = replace(
+        return replace(
             before,
-            number=self.number,
-            action="calibrate",
-            created=_now(),
-            calibration="" if calibration is None else names[-1],
+            calibration="" if learned.calibration is None else names[-1],
             resolvability=table,
             files=files | describe_files(self.folder, names),
         )
-        commit(self.folder, manifest)
-        return manifest
 
     def drop_history(self) -> None:
         """Delete what only earlier states need; after a commit that replaced them."""

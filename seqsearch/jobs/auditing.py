@@ -26,10 +26,11 @@ from seqsearch.runs.results import MINUS
 from seqsearch.settings import BuildSettings
 from seqsearch.tables import Float32, Int64, to_numpy, whole_file
 
-# The share of planted mislabels found, and of false ones among those flagged, hardly depend on it
-# (scripts/bench_audit.py).
+# Chosen on swapped names in COI (scripts/bench_audit.py).
 LEAST = 0.5  # probability of the neighbours' name from which a record may be mislabelled
+LONE = 0.95  # the same of a record whose own name has no other, and so cannot be near
 SURE = 0.8  # from which it is to be left out
+LEFT = 0.75  # share of the edits of the whole that its halves may need together
 OF_HALVES = 0.9  # probability of the names of both halves from which they may be of two taxa
 SHORTEST = 200  # bases of a record that is halved
 
@@ -125,7 +126,9 @@ class Audit:
         """Flag records whose name none of the nearest bears, where another one is probable."""
         truth, sampling = self._search.hiding.truth[found.asked], self._search.hiding.sampling
         differs = (truth >= 0) & (found.taxa >= 0) & (truth != found.taxa)
-        is_odd = differs & (found.own == 0) & (found.probable.right >= LEAST)
+        is_lone = sampling.records[np.maximum(truth, 0)] == 1
+        least = np.where(is_lone, LONE, LEAST)
+        is_odd = differs & (found.own == 0) & (found.probable.right >= least)
         flags = []
         for i in np.flatnonzero(is_odd.any(axis=1)).tolist():
             rank = int(is_odd[i].argmax())  # the highest
@@ -228,15 +231,14 @@ class Audit:
     def _chimeras(self) -> Iterator[Flag]:
         """Flag records whose halves are of different taxa, with high probability each.
 
-        Each must be so much nearer to its own that together they need less than half of the edits
-        of the whole.
+        Each must be so much nearer to its own that together they need fewer edits than the whole.
         """
         long = np.flatnonzero(self._store.lengths[self._search.rows] >= SHORTEST)
         for start in range(0, len(long), AT_ONCE):
             asked = long[start : start + AT_ONCE]
             first, second = (self._search.halves(asked, second) for second in (False, True))
             sure = np.minimum(first.probable.right, second.probable.right) >= OF_HALVES
-            is_nearer = _edits(first) + _edits(second) < self._edits[asked] / 2
+            is_nearer = _edits(first) + _edits(second) < LEFT * self._edits[asked]
             differs = sure & (first.taxa != second.taxa) & is_nearer[:, None]
             for i in np.flatnonzero(differs.any(axis=1)).tolist():
                 rank = int(differs[i].argmax())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from seqsearch.encoders.registry import folder_of, load_encoder
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
-from seqsearch.index.writer import IndexWriter, check_target
-from seqsearch.jobs.calibrating import calibrate_index
+from seqsearch.index.writer import IndexWriter, Learned, check_target
+from seqsearch.jobs.calibrating import learn
 from seqsearch.jobs.importing import (
     Imported,
     Progress,
@@ -128,11 +128,11 @@ def build_index(
                 sources=imported.sources,
                 ann=search_plan(writer, encoder, NOTHING, chosen),
                 package_version=VERSION,
+                learn=_learning(folder, encoder, settings.threads, progress)
+                if settings.calibrate
+                else None,
             )
         writer.drop_history()
-        if settings.calibrate:
-            progress("calibrate", 0, None)
-            manifest = calibrate_index(folder, encoder, settings.threads)
     return Change(folder, manifest, imported.sources)
 
 
@@ -169,6 +169,7 @@ def add_to_index(
             gone=replaced,
             ranks=merged_ranks([store.manifest.ranks, imported.ranks]),
             sources=(*store.manifest.sources, *imported.sources),
+            threads=threads,
             progress=progress,
         )
     return Change(folder, manifest, imported.sources)
@@ -208,6 +209,7 @@ def remove_from_index(
             gone=touched,
             ranks=store.manifest.ranks,
             sources=store.manifest.sources,
+            threads=threads,
             progress=progress,
         )
     return Change(folder, manifest, ())
@@ -222,6 +224,7 @@ def _next_state(
     gone: Int64,
     ranks: tuple[str, ...],
     sources: tuple[dict[str, Any], ...],
+    threads: int,
     progress: Progress,
 ) -> Manifest:
     """Write new rows, take others out, commit."""
@@ -229,7 +232,9 @@ def _next_state(
         if rows is not None:
             _write_rows(writer, rows, encoder, progress)
         removed = np.union1d(store.removed, gone)
-        manifest = writer.commit(
+        changed = len(gone) + (0 if rows is None else len(rows.batch))
+        is_other = changed > RECALIBRATED * len(store.live_rows)
+        return writer.commit(
             action=action,
             removed=removed,
             ranks=ranks,
@@ -240,11 +245,23 @@ def _next_state(
             calibration=store.manifest.calibration,
             resolvability=store.manifest.resolvability,
             package_version=VERSION,
+            learn=_learning(store.folder, encoder, threads, progress)
+            if store.manifest.resolvability and is_other
+            else None,
         )
-    changed = len(gone) + (0 if rows is None else len(rows.batch))
-    if manifest.resolvability and changed > RECALIBRATED * len(store.live_rows):
-        return calibrate_index(store.folder, encoder)
-    return manifest
+
+
+def _learning(
+    folder: Path, encoder: Encoder, threads: int, progress: Progress
+) -> Callable[[Manifest], Learned]:
+    """Return what calibrates a state that no reader sees yet."""
+
+    def learned(manifest: Manifest) -> Learned:
+        progress("calibrate", 0, None)
+        with closing(IndexStore(folder, manifest)) as store:
+            return learn(store, encoder, threads)
+
+    return learned
 
 
 def _merged(store: IndexStore, imported: Imported) -> tuple[Rows | None, Int64]:

@@ -23,7 +23,7 @@ from seqsearch.encoders.base import Encoder
 from seqsearch.index.ann import unit
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
-from seqsearch.index.writer import IndexWriter
+from seqsearch.index.writer import IndexWriter, Learned
 from seqsearch.jobs.crossvalidating import cross_validate, folds_of
 from seqsearch.jobs.hiding import DECOY, Answers, Asked, Hiding
 from seqsearch.jobs.inspecting import encoder_of
@@ -118,23 +118,24 @@ def calibrate_anew(index: str | Path, threads: int = 0) -> Manifest:
     """
     folder = Path(index)
     read_manifest(folder)
-    with locked(folder, "index"):
-        with closing(IndexStore.open(folder)) as store:
-            encoder = encoder_of(store, threads)
-        return calibrate_index(folder, encoder, threads)
-
-
-def calibrate_index(folder: Path, encoder: Encoder, threads: int = 0) -> Manifest:
-    """Let the current state of an index say what its answers are worth; inside `locked`.
-
-    That is a calibration, if it has enough for one, and what it can tell apart.
-    """
-    with closing(IndexStore.open(folder)) as store:
-        calibration = calibrate(store, encoder, threads)
-        values = None if calibration is None else calibration.as_dict()
-        table = resolve(store, encoder, threads).table
+    with locked(folder, "index"), closing(IndexStore.open(folder)) as store:
+        encoder = encoder_of(store, threads)
         with IndexWriter(folder, store) as writer:
-            return writer.commit_calibration(values, table)
+            return writer.commit_learned(learn(store, encoder, threads))
+
+
+def learn(store: IndexStore, encoder: Encoder, threads: int = 0) -> Learned:
+    """Let an index say what its answers are worth, and what it can tell apart.
+
+    Parameters
+    ----------
+    store : IndexStore
+    encoder : Encoder
+    threads : int
+    """
+    calibration = calibrate(store, encoder, threads)
+    values = None if calibration is None else calibration.as_dict()
+    return Learned(values, resolve(store, encoder, threads).table)
 
 
 def fit(answers: list[Asked]) -> Model:

@@ -15,6 +15,7 @@ import pytest
 
 from seqsearch.analytics.views import VIEWS, run_sql
 from seqsearch.errors import QueryError, SettingsError
+from seqsearch.jobs.calibrating import calibrate_anew
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.opened_run import open_run
 
@@ -124,13 +125,14 @@ def test_an_index_and_runs_together(
 
 
 def test_every_view_has_what_the_documentation_says(
-    tiny_index: Path, five_reads: Path, command: Any
+    bees: Path, five_reads: Path, command: Any
 ) -> None:
+    calibrate_anew(bees)
     text = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text()
     lines = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
     assert lines.keys() == VIEWS.keys()
     for view, line in lines.items():
-        answer = command("sql", tiny_index, five_reads, f"FROM {view} LIMIT 0", "--csv")
+        answer = command("sql", bees, five_reads, f"FROM {view} LIMIT 0", "--csv")
         header = next(csv.reader(io.StringIO(answer.out)))
         assert header[0] == "target"
         if "one column a rank" in line:

@@ -54,9 +54,9 @@ def truth_of(files: Path) -> dict[str, dict[str, str]]:
     return {line[0]: dict(zip(lines[0], line, strict=True)) for line in lines[1:]}
 
 
-def test_a_build_calibrates_in_a_state_of_its_own(calibrated: Path, plain: Path) -> None:
+def test_a_build_calibrates(calibrated: Path, plain: Path) -> None:
     manifest = read_manifest(calibrated)
-    assert (manifest.action, manifest.calibration) == ("calibrate", "calibration-0002.json")
+    assert (manifest.action, manifest.calibration) == ("build", "calibration-0001.json")
     assert manifest.calibration in manifest.files
     verify_index(calibrated)
     about = json.loads((calibrated / manifest.calibration).read_text())["about"]
@@ -99,7 +99,7 @@ def test_the_order_of_the_references_decides_nothing(
         settings=BuildSettings(encoder="spectrum"),
     )
     mine, other = (
-        json.loads((folder / "calibration-0002.json").read_text())
+        json.loads((folder / "calibration-0001.json").read_text())
         for folder in (calibrated, tmp_path / "index")
     )
     same_about(mine["about"], other["about"])
@@ -118,7 +118,7 @@ def test_calibrations_of_before_reliability_was_measured_serve(
     assert reliability_of(calibrated) is not None
     old = tmp_path / "index"
     shutil.copytree(calibrated, old)
-    path = old / "calibration-0002.json"
+    path = old / "calibration-0001.json"
     values = json.loads(path.read_text())
     del values["about"]["reliability"]
     text = json.dumps(values)
@@ -139,7 +139,7 @@ def test_an_index_in_pieces_learns_the_same(files: Path, calibrated: Path, tmp_p
     manifest = calibrate_anew(index)
     assert len(manifest.segments) == 2
     mine = json.loads((index / manifest.calibration).read_text())
-    other = json.loads((calibrated / "calibration-0002.json").read_text())
+    other = json.loads((calibrated / "calibration-0001.json").read_text())
     same_about(mine["about"], other["about"])
     np.testing.assert_allclose(
         mine["aligned"]["hidden"]["weights"],
@@ -235,7 +235,8 @@ def test_species_of_one_record_each_teach_nothing_of_species(files: Path, tmp_pa
         settings=BuildSettings(encoder="spectrum"),
     )
     assert change.manifest.counts["species"] == change.manifest.counts["records"] >= 500
-    assert (change.manifest.action, change.manifest.calibration) == ("calibrate", "")
+    assert change.manifest.calibration == ""
+    assert change.manifest.resolvability == "resolvability-0001.parquet"
     with open_index(tmp_path / "index") as index:
         rows = index.classify(files / "references.fasta").to_pylist()
     assert np.mean([row["species"] is not None for row in rows]) > 0.3
@@ -274,8 +275,8 @@ def test_an_index_is_calibrated_later_and_keeps_it(
     assert read_manifest(index).calibration == "calibration-0002.json"
     assert calibrate_anew(index).calibration == "calibration-0004.json"
     many = [row["id"] for row in _references(files)[1:300]]
-    assert remove_from_index(index, many).manifest.calibration == "calibration-0006.json"
-    path = index / "calibration-0006.json"
+    assert remove_from_index(index, many).manifest.calibration == "calibration-0005.json"
+    path = index / "calibration-0005.json"
     path.write_bytes(b"{" + b" " * (path.stat().st_size - 1))
     with open_index(index) as opened, pytest.raises(FolderError, match="not a calibration"):
         opened.classify(["ACGTACGT"])
