@@ -29,6 +29,7 @@ LEAST_ROWS = 10_000  # with fewer, exact search is as fast
 RECALL = 0.99  # of the ten nearest, to be reached by a plan
 PROBES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128)
 SEED = 1
+TRAINED = 64  # rows a list that its centre is found from
 COMPARED = 66  # rows compared in full as plans are measured: a query's 50 candidates, and some
 AT_ONCE = 65_536  # vectors coded at once
 FILES = ("centers.npy", "starts.npy", "rows.npy", "numbers.npy", "scales.npy", "signs.npy")
@@ -215,7 +216,7 @@ def make_lists(
     faiss = load_faiss()
     count, dim = 2 ** int(np.log2(4 * np.sqrt(len(rows)))), leading.shape[1]
     clusters = faiss.Kmeans(dim, count, seed=SEED, spherical=True, niter=10)
-    clusters.train(leading[:: max(1, len(leading) // (256 * count))])
+    clusters.train(leading[:: max(1, len(leading) // (TRAINED * count))])
     lists = Lists.of(rows, codes, leading, clusters.centroids)
     for probes in (p for p in PROBES if p < count / 2):
         searched = InvertedLists(clusters.centroids, [lists], probes)

@@ -14,6 +14,7 @@ from seqsearch.search.align import align
 from seqsearch.tables import Bool, Float32, Int32, Int64, lists_from
 
 WIDEST = 50  # sequences of a taxon among which the two farthest apart are looked for
+AT_LEAST = 1_000_000  # pairs that are merged at once
 SAME = 1 - 1e-6  # identity of sequences that are the same where they overlap
 
 
@@ -22,23 +23,29 @@ class Pairs:
 
     def __init__(self, taxa: int) -> None:
         self._taxa = taxa
-        self._keys = np.empty(0, np.int64)
-        self._identity = np.empty(0, np.float32)
+        self._keys: list[Int64] = [np.empty(0, np.int64)]
+        self._identity: list[Float32] = [np.empty(0, np.float32)]
 
     def add(self, one: Int64, other: Int64, identity: Float32) -> None:
         """Take in pairs of different taxa."""
-        keys = np.minimum(one, other) * self._taxa + np.maximum(one, other)
-        keys = np.append(self._keys, keys)
-        identity = np.append(self._identity, identity)
+        self._keys.append(np.minimum(one, other) * self._taxa + np.maximum(one, other))
+        self._identity.append(identity)
+        # Merged when as many have come as there were, so that each is sorted a few times only.
+        if sum(map(len, self._keys[1:])) > max(AT_LEAST, len(self._keys[0])):
+            self._merge()
+
+    def _merge(self) -> None:
+        keys, identity = np.concatenate(self._keys), np.concatenate(self._identity)
         order = np.lexsort((-identity, keys))
         first = np.flatnonzero(np.diff(keys[order], prepend=-1))
-        self._keys, self._identity = keys[order][first], identity[order][first]
+        self._keys, self._identity = [keys[order][first]], [identity[order][first]]
 
     def both_ways(self) -> tuple[Int64, Int64, Float32]:
         """Return every pair twice, from either taxon: by taxon, the largest identity first."""
-        one, other = self._keys // self._taxa, self._keys % self._taxa
+        self._merge()
+        one, other = np.divmod(self._keys[0], self._taxa)
         start, stop = np.append(one, other), np.append(other, one)
-        identity = np.append(self._identity, self._identity)
+        identity = np.append(self._identity[0], self._identity[0])
         order = np.lexsort((stop, -identity, start))
         return start[order], stop[order], identity[order]
 
