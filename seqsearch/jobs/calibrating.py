@@ -36,9 +36,8 @@ from seqsearch.search.calibrate import (
     hidden_inputs,
     right_inputs,
 )
-from seqsearch.search.candidates import Candidates, align_candidates
+from seqsearch.search.candidates import align_candidates, unplaced
 from seqsearch.search.evidence import LOWEST, Evidence, Sampling
-from seqsearch.search.rank import correct_for_length
 from seqsearch.tables import Float32, Float64, Int64, locked
 from seqsearch.training.augmentation import Augmentation, augment
 
@@ -262,10 +261,7 @@ def _answer(
     threads: int,
 ) -> tuple[Asked, Asked]:
     """Align, vote and gather in one scenario: with alignment, and without."""
-    rows, similarities = correct_for_length(
-        *near, batch.lengths, store.lengths, store.order_keys, threads
-    )
-    plain = Candidates(rows, similarities, np.zeros(rows.shape, np.int8), similarities)
+    plain = unplaced(*near, batch, store, threads)
     placed = align_candidates(plain, batch, store, ALIGNED, "both", threads)
     lack, truth, pair = np.full(len(batch), hidden), hiding.truth[asked], []
     for one in (placed, plain):

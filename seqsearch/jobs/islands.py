@@ -12,9 +12,7 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.simulation import shuffled
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
-from seqsearch.runs.results import EITHER
-from seqsearch.search.candidates import Candidates, align_candidates
-from seqsearch.search.rank import correct_for_length
+from seqsearch.search.candidates import Candidates, align_candidates, unplaced
 from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.tables import Bool, Float32, Int64
 
@@ -76,16 +74,8 @@ class Neighbours:
     def search(self, batch: SequenceBatch, retriever: Retriever) -> Candidates:
         """Search for sequences, and align the best candidates."""
         store = self.store
-        vectors: Float32 = self.encoder.encode(batch)
-        rows, similarities = correct_for_length(
-            *retriever.search(vectors, ALIGNED),
-            batch.lengths,
-            store.lengths,
-            store.order_keys,
-            self.threads,
-        )
-        sign = np.full(rows.shape, EITHER, np.int8)
-        found = Candidates(rows, similarities, sign, similarities)
+        nearest = retriever.search(self.encoder.encode(batch), ALIGNED)
+        found = unplaced(*nearest, batch, store, self.threads)
         return align_candidates(found, batch, store, ALIGNED, "both", self.threads)
 
 

@@ -13,10 +13,8 @@ from seqsearch.encoders.base import Encoder
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.hiding import CANDIDATES, Hiding
-from seqsearch.runs.results import EITHER
 from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
-from seqsearch.search.candidates import Candidates, align_candidates
-from seqsearch.search.rank import correct_for_length
+from seqsearch.search.candidates import Candidates, align_candidates, unplaced
 from seqsearch.search.retrieve import open_retriever
 from seqsearch.tables import Bool, Float32, Float64, Int32, Int64
 
@@ -108,16 +106,13 @@ class SelfSearch:
         is_own = (rows == self.rows[asked, None]) & self._is_lone[asked, None]
         rows, cosines = np.where(is_own, -1, rows), np.where(is_own, 0, cosines)
         behind = np.argsort(rows < 0, axis=1, kind="stable")[:, :CANDIDATES]
-        rows, similarities = correct_for_length(
+        found = unplaced(
             np.take_along_axis(rows, behind, axis=1),
             np.take_along_axis(cosines, behind, axis=1),
-            batch.lengths,
-            store.lengths,
-            store.order_keys,
+            batch,
+            store,
             threads,
         )
-        sign = np.full(rows.shape, EITHER, np.int8)
-        found = Candidates(rows, similarities, sign, similarities)
         found = align_candidates(found, batch, store, ALIGNED, "both", threads)
         judged = self.hiding.judge(0, asked, found, batch.lengths, threads)
         taxa = judged.ballots.taxon

@@ -79,6 +79,27 @@ def find_candidates(
     return Candidates(rows, similarities, strands, similarities)
 
 
+def unplaced(
+    rows: Int64, cosines: Float32, batch: SequenceBatch, store: IndexStore, threads: int
+) -> Candidates:
+    """Return candidates of unknown strand.
+
+    Parameters
+    ----------
+    rows : (n, c) int64
+        -1 filled.
+    cosines : (n, c) float32
+    batch : SequenceBatch
+        The queries.
+    store : IndexStore
+    threads : int
+    """
+    rows, similarities = correct_for_length(
+        rows, cosines, batch.lengths, store.lengths, store.order_keys, threads
+    )
+    return Candidates(rows, similarities, np.full(rows.shape, EITHER, np.int8), similarities)
+
+
 def with_strands(
     found: Candidates, batch: SequenceBatch, store: IndexStore, strand: str, threads: int
 ) -> Candidates:
