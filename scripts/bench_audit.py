@@ -25,7 +25,7 @@ from seqsearch.jobs.auditing import audit_library
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 SWAPS, SPOILT = 200, 100
-FOREIGN = {"coi": "28s", "its": "coi", "16s": "its", "28s": "coi", "12s": "its"}
+FOREIGN = {"coi": "28s", "its": "coi", "16s": "its", "28s": "16s", "12s": "its"}
 
 
 def main() -> None:

@@ -18,7 +18,6 @@ from seqsearch.tables import Bool, Float32, Int64
 
 DECOYS = 3000  # shuffled references
 CHANCE = 0.999  # quantile of what they reach
-LINKS = 10  # nearest of each row
 ALIGNED = 20
 LARGEST = 0.01  # share of the library that an island may be; larger ones are parts of it
 LEAST = 100  # rows of a library that has parts
@@ -42,7 +41,15 @@ class Islands:
 
 
 class Neighbours:
-    """Which rows of an index are more alike than shuffled sequences are to any row."""
+    """Which rows of an index are more alike than shuffled sequences are to any row.
+
+    Attributes
+    ----------
+    group : (rows of the index,) int64
+        Rows that are linked, directly or not, have one number.
+    least_score : float
+        What shuffled sequences hardly reach.
+    """
 
     def __init__(self, store: IndexStore, encoder: Encoder, threads: int) -> None:
         self.store, self.encoder, self.threads = store, encoder, threads
@@ -54,22 +61,15 @@ class Neighbours:
         )
         self._bound = float(np.quantile(decoys.similarities[:, 0], CHANCE))
         self.least_score = float(np.quantile(decoys.scores[:, 0], CHANCE))
-        self._from: list[Int64] = []
-        self._to: list[Int64] = []
+        self.group: Int64 = np.arange(store.rows)
 
     def add(self, rows: Int64, found: Candidates) -> None:
-        """Take in the candidates of rows."""
-        near, similarities = found.rows[:, :LINKS], found.similarities[:, :LINKS]
-        at, which = np.nonzero((near >= 0) & (similarities >= self._bound))
-        self._from.append(rows[at])
-        self._to.append(near[at, which])
-
-    def groups(self) -> Int64:
-        """Return (rows of the index,) int64: the group that each row is of."""
-        one, other = np.concatenate(self._from), np.concatenate(self._to)
+        """Link rows with their candidates: the groups they are of become one."""
+        at, which = np.nonzero((found.rows >= 0) & (found.similarities >= self._bound))
+        one, other = self.group[rows[at]], self.group[found.rows[at, which]]
         shape = (self.store.rows, self.store.rows)
         graph = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=shape)
-        return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+        self.group = np.asarray(connected_components(graph, directed=False)[1])[self.group]
 
     def search(self, batch: SequenceBatch, retriever: Retriever) -> Candidates:
         """Search for sequences, and align the best candidates."""
@@ -91,7 +91,7 @@ def islands(neighbours: Neighbours) -> Islands:
     neighbours : Neighbours
         With the candidates of all live rows.
     """
-    store, group = neighbours.store, neighbours.groups()
+    store, group = neighbours.store, neighbours.group
     live = store.live_rows
     sizes = np.bincount(group[live], minlength=group.max() + 1)
     most = max(1.0, LARGEST * len(live)) if len(live) >= LEAST else 0.0
