@@ -18,6 +18,7 @@ from seqsearch.index.manifest import CURRENT
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.assigning import tsv_lines
 from seqsearch.jobs.build import Paths, build_index
+from seqsearch.jobs.chimeras import find_chimeras
 from seqsearch.jobs.importing import Progress, silent
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.islands import Neighbours, islands
@@ -30,9 +31,6 @@ from seqsearch.tables import Float32, Int64, to_numpy, whole_file
 LEAST = 0.5  # probability of the neighbours' name from which a record may be mislabelled
 LONE = 0.95  # the same of a record whose own name has no other, and so cannot be near
 SURE = 0.8  # from which it is to be left out
-LEFT = 0.75  # share of the edits of the whole that its halves may need together
-OF_HALVES = 0.9  # probability of the names of both halves from which they may be of two taxa
-SHORTEST = 200  # bases of a record that is halved
 
 
 def audit_library(
@@ -100,7 +98,7 @@ class Audit:
         for found in self._search.whole():
             flags += self._mislabelled(found)
             flags += self._reversed(found, neighbours.least_score)
-            self._edits[found.asked] = _edits(found)
+            self._edits[found.asked] = found.edits
             neighbours.add(self._search.rows[found.asked], found.candidates)
             done += len(found.asked)
             self._progress("audit", done, done / len(self._search.rows))
@@ -146,7 +144,7 @@ class Audit:
                 name=self._names[own],
                 suggested=self._names[other],
                 confidence=p,
-                identity=_identity(found, i),
+                identity=_known(found.identities[i]),
                 evidence=(
                     f"{found.called[i, rank]} of the {compared} nearest are {self._names[other]}, "
                     f"none {self._names[own]} ({elsewhere:,} other records)"
@@ -171,7 +169,7 @@ class Audit:
                 int(found.asked[i]),
                 "reversed",
                 int(found.candidates.rows[i, 0]),
-                identity=_identity(found, i),
+                identity=_known(found.identities[i]),
                 evidence=f"{turned[i]} of the {compared[i]} nearest match its reverse complement",
             )
         return flags
@@ -229,38 +227,24 @@ class Audit:
             )
 
     def _chimeras(self) -> Iterator[Flag]:
-        """Flag records whose halves are of different taxa, with high probability each.
-
-        Each must be so much nearer to its own that together they need fewer edits than the whole.
-        """
-        long = np.flatnonzero(self._store.lengths[self._search.rows] >= SHORTEST)
-        for start in range(0, len(long), AT_ONCE):
-            asked = long[start : start + AT_ONCE]
-            first, second = (self._search.halves(asked, second) for second in (False, True))
-            sure = np.minimum(first.probable.right, second.probable.right) >= OF_HALVES
-            is_nearer = _edits(first) + _edits(second) < LEFT * self._edits[asked]
-            differs = sure & (first.taxa != second.taxa) & is_nearer[:, None]
-            for i in np.flatnonzero(differs.any(axis=1)).tolist():
-                rank = int(differs[i].argmax())
-                left, right = (self._names[int(half.taxa[i, rank])] for half in (first, second))
-                own = int(self._search.hiding.truth[asked[i], rank])
-                yield from self._flags(
-                    int(asked[i]),
-                    "chimera",
-                    int(second.candidates.rows[i, 0]),
-                    rank=self._ranks[rank],
-                    name=self._names[own] if own >= 0 else "",
-                    suggested=f"{left} + {right}",
-                    confidence=float(
-                        first.probable.right[i, rank] * second.probable.right[i, rank]
-                    ),
-                    identity=_identity(second, i),
-                    evidence=(
-                        f"its first half is {left} ({_percent(first, i)}), its second "
-                        f"{right} ({_percent(second, i)})"
-                    ),
-                )
-            self._progress("audit: halves", start + len(asked), (start + len(asked)) / len(long))
+        """Flag records whose halves are of different taxa."""
+        self._progress("audit: halves", 0, None)
+        lengths = self._store.lengths[self._search.rows]
+        for one in find_chimeras(self._search, lengths, self._edits):
+            left, right = (self._names[taxon] for taxon in one.taxa)
+            own = int(self._search.hiding.truth[one.record, one.rank])
+            first, second = (_percent(identity) for identity in one.identities)
+            yield from self._flags(
+                one.record,
+                "chimera",
+                one.rows[1],
+                rank=self._ranks[one.rank],
+                name=self._names[own] if own >= 0 else "",
+                suggested=f"{left} + {right}",
+                confidence=one.probability,
+                identity=_known(one.identities[1]),
+                evidence=f"its first half is {left} ({first}), its second {right} ({second})",
+            )
 
     def _without_frame(self) -> Iterator[Flag]:
         """Flag records without an open reading frame, if the library is of a coding marker."""
@@ -315,21 +299,10 @@ def write_audit(table: pa.Table, path: Path) -> None:
         temporary.write_bytes(header.encode() + tsv_lines(table))
 
 
-def _edits(found: Found) -> Float32:
-    """(a,) float32: edits to the nearest candidate; NaN where there is none."""
-    if found.candidates.alignments is None:
-        raise ValueError("candidates were not aligned")
-    return found.candidates.alignments.edits[:, 0]
+def _known(identity: float) -> float | None:
+    """Return an identity, None where nothing was aligned."""
+    return None if np.isnan(identity) else float(identity)
 
 
-def _identity(found: Found, i: int) -> float | None:
-    """Return the identity with the nearest candidate, None where there is none."""
-    if found.candidates.alignments is None:
-        return None
-    identity = float(found.candidates.alignments.identity[i, 0])
-    return None if np.isnan(identity) else identity
-
-
-def _percent(found: Found, i: int) -> str:
-    identity = _identity(found, i)
-    return "not aligned" if identity is None else f"{100 * identity:.1f} %"
+def _percent(identity: float) -> str:
+    return "not aligned" if np.isnan(identity) else f"{100 * identity:.1f} %"

@@ -69,10 +69,7 @@ def resolve(store: IndexStore, encoder: Encoder, threads: int = 0) -> Resolvabil
 def _others(store: IndexStore, own: Int32, found: Found) -> tuple[Int64, Int64, Float32]:
     """Return own taxon, another's and the identity, of candidates with another lowest taxon."""
     votes, lowest = store.votes, store.taxonomy.lineage[:, -1]
-    alignments = found.candidates.alignments
-    if alignments is None:
-        raise ValueError("candidates were not aligned")
-    identity = np.nan_to_num(alignments.supported_identity, nan=0.0)
+    identity = np.nan_to_num(found.alignments.supported_identity, nan=0.0)
     rows = found.candidates.rows[:, : identity.shape[1]]
     at, which = np.nonzero((rows >= 0) & (own >= 0)[:, None])
     row = rows[at, which]

@@ -13,6 +13,7 @@ from seqsearch.encoders.base import Encoder
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.hiding import CANDIDATES, Hiding
+from seqsearch.search.align import Alignments
 from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
 from seqsearch.search.candidates import Candidates, align_candidates, unplaced
 from seqsearch.search.retrieve import open_retriever
@@ -47,6 +48,23 @@ class Found:
     probable: Probabilities
     own: Int32
     called: Int32
+
+    @property
+    def alignments(self) -> Alignments:
+        """(a, v): of the best candidates."""
+        if self.candidates.alignments is None:
+            raise ValueError("candidates were not aligned")
+        return self.candidates.alignments
+
+    @property
+    def edits(self) -> Float32:
+        """(a,) float32: to the nearest candidate; NaN where there is none."""
+        return self.alignments.edits[:, 0]
+
+    @property
+    def identities(self) -> Float32:
+        """(a,) float32: with the nearest candidate; NaN where there is none."""
+        return self.alignments.identity[:, 0]
 
 
 class SelfSearch:
