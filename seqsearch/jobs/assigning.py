@@ -46,9 +46,7 @@ def assign(run: RunFolder, settings: QuerySettings, unassigned_out: Path | None)
     rule = open_rule(settings, run.ranks, refs)
     taxa = run.state["index"]["taxa"]
     is_single = tuple(taxa[rank] == 1 for rank in run.ranks)
-    columns = (
-        None if unassigned_out is not None else ["query", "query_id", "length", "problem", "note"]
-    )
+    columns = None if unassigned_out is not None else list(NEEDED)
     verdicts: Counter[str] = Counter()
     named: Counter[str] = Counter()
     queries = minus = 0

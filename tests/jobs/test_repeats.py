@@ -43,6 +43,7 @@ def answer(batch: SequenceBatch, first: int) -> tuple[Hits, Calls]:
         *([np.ones(len(called), np.float32)] * 3),
         ranks,
         alternatives,
+        names,
     )
     return hits, calls
 
@@ -67,6 +68,7 @@ def test_every_query_has_the_answer_of_its_sequence(batches) -> None:
             np.testing.assert_array_equal(calls.query, expected_calls.query)
             assert calls.name.to_pylist() == expected_calls.name.to_pylist()
             assert calls.alternatives.to_pylist() == expected_calls.alternatives.to_pylist()
+            assert calls.shared_with.to_pylist() == expected_calls.shared_with.to_pylist()
             first += len(batch)
         assert searched <= first
 
