@@ -124,7 +124,7 @@ def read_excluded(path: str | Path) -> Excluded:
     """
     options = pa.csv.ConvertOptions(
         column_types={name: pa.string() for name in ("ref_id", "source", "action")},
-        strings_can_be_null=True,
+        strings_can_be_null=False,  # an id may be NA
     )
     try:
         table = pa.csv.read_csv(

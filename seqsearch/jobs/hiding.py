@@ -161,24 +161,24 @@ class Hiding:
         taxa, records = [votes.taxon], [votes.records]
         sizes: list[int] = []
         at = lineage.shape[1] - hidden
-        for i, query in enumerate(asked):
+        if hidden:
+            mixed = (rows >= 0) & (self._agreed[rows, at] == MIXED)
+        else:
+            mixed = rows == self._rows[asked, None]
+        for i, c in zip(*np.nonzero(mixed), strict=True):  # few
+            query = asked[i]
+            lines = slice(votes.start[rows[i, c]], votes.start[rows[i, c] + 1])
+            taxon, left = votes.taxon[lines], votes.records[lines].copy()
             if hidden:
-                mixed = (rows[i] >= 0) & (self._agreed[rows[i], at] == MIXED)
+                left[lineage[taxon, at] == self.truth[query, at]] = 0
             else:
-                mixed = rows[i] == self._rows[query]
-            for c in np.flatnonzero(mixed):
-                lines = slice(votes.start[rows[i, c]], votes.start[rows[i, c] + 1])
-                taxon, left = votes.taxon[lines], votes.records[lines].copy()
-                if hidden:
-                    left[lineage[taxon, at] == self.truth[query, at]] = 0
-                else:
-                    left[self._entries[query] - lines.start] -= 1
-                if (left == votes.records[lines]).all():
-                    continue
-                result[i, c] = len(votes.start) - 1 + len(sizes)
-                taxa.append(taxon[left > 0])
-                records.append(left[left > 0])
-                sizes.append(int(np.count_nonzero(left)))
+                left[self._entries[query] - lines.start] -= 1
+            if (left == votes.records[lines]).all():
+                continue
+            result[i, c] = len(votes.start) - 1 + len(sizes)
+            taxa.append(taxon[left > 0])
+            records.append(left[left > 0])
+            sizes.append(int(np.count_nonzero(left)))
         start = np.append(votes.start, votes.start[-1] + np.cumsum(sizes, dtype=np.int64))
         return result, Votes(start, np.concatenate(taxa), np.concatenate(records))
 

@@ -136,6 +136,8 @@ def test_an_index_can_be_audited_itself(
         (ONE_LINE + "a\tx.fa\tmislabelled\texclude\nb\tx.fa\tchimera\tcheck\n", [], ["x.fa\ta"]),
         ("ref_id\tsource\na\tx.fa\n", [], ["x.fa\ta"]),
         ("ref_id\n1\n", ["1"], []),
+        ("ref_id\r\n1\r\nNA\r\n", ["1", "NA"], []),
+        (ONE_LINE, [], []),
     ],
 )
 def test_what_is_excluded(text: str, ids: list[str], pairs: list[str], tmp_path: Path) -> None:
