@@ -11,6 +11,7 @@ VERSION = "0.1.0"  # pyproject.toml says the same
 DEFAULT_ENCODER = "markers-1"
 STRANDS = ("both", "plus", "minus")
 SEARCHES = ("auto", "exact")
+VECTORS = ("auto", "float16", "int8")
 MIN_CONFIDENCE = 0.8
 WITHIN = 0.5  # percentage points
 COVERAGE = "coverage"  # the item of a rule that is no rank
@@ -34,18 +35,22 @@ class BuildSettings:
         Worker threads; 0 means every core this process may use.
     search : str
         One of `SEARCHES`: exact, or what measures faster at hardly less recall.
+    vectors : str
+        One of `VECTORS`: numbers of 16 or 8 bits; auto takes 8 for large libraries.
     calibrate : bool
         Whether the library is asked for its own references, to calibrate probabilities on it.
     """
 
     encoder: str = DEFAULT_ENCODER
     search: str = "auto"
+    vectors: str = "auto"
     calibrate: bool = True
     device: str = "auto"
     threads: int = 0
 
     def __post_init__(self) -> None:
         _check(self.search in SEARCHES, "search", self.search, " or ".join(SEARCHES))
+        _check(self.vectors in VECTORS, "vectors", self.vectors, " or ".join(VECTORS))
         _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
 

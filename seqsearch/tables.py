@@ -146,19 +146,43 @@ def write_parquet(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
+class ArrayWriter:
+    """A .npy file written block by block; use as a context manager.
+
+    A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
+
+    Parameters
+    ----------
+    path : Path
+    kind : numpy dtype
+    shape : tuple of int
+        Of all blocks together.
+    """
+
+    def __init__(self, path: Path, kind: np.dtype, shape: tuple[int, ...]) -> None:
+        self._handle = path.open("wb")
+        described = np.lib.format.dtype_to_descr(kind)
+        header = {"descr": described, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._handle, header)
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.close()
+
+    def append(self, block: np.ndarray[Any, Any]) -> None:
+        """Write the next lines."""
+        self._handle.write(np.ascontiguousarray(block).data)
+
+
 def write_array(
     blocks: Iterable[np.ndarray], kind: np.dtype, shape: tuple[int, ...], path: Path
 ) -> None:
-    """Write a .npy file block by block.
-
-    A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
-    """
-    with path.open("wb") as handle:
-        described = np.lib.format.dtype_to_descr(kind)
-        header = {"descr": described, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(handle, header)
+    """Write a .npy file of blocks; see `ArrayWriter`."""
+    with ArrayWriter(path, kind, shape) as writer:
         for block in blocks:
-            handle.write(np.ascontiguousarray(block).data)
+            writer.append(block)
 
 
 def mapped_array(path: Path) -> np.ndarray[Any, Any]:

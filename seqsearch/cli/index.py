@@ -35,6 +35,10 @@ def build(
     search: Annotated[
         str, typer.Option("--search", help="auto, or exact whatever the size.")
     ] = "auto",
+    vectors: Annotated[
+        str,
+        typer.Option("--vectors", help="float16, int8, or auto: 8 bits for large libraries."),
+    ] = "auto",
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate/--no-calibrate", help="Calibrate probabilities on this library."),
@@ -69,7 +73,7 @@ def build(
             marker=marker,
             overwrite=overwrite,
             exclude=exclude,
-            settings=BuildSettings(encoder, search, calibrate, device, threads),
+            settings=BuildSettings(encoder, search, vectors, calibrate, device, threads),
             progress=report,
         )
     _say_change(change, quiet, json)

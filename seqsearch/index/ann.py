@@ -1,9 +1,10 @@
-"""Approximate search: inverted lists of codes, by the leading dimensions of the vectors.
+"""Approximate search: inverted lists that are looked through in three steps.
 
-Where an encoder's first dimensions find relatives by themselves (`Encoder.leading`), rows whose
-leading dimensions are alike share a list. A query looks into the lists nearest to it, reads the
-codes of all rows there (index/codes.py), and compares the best in full (search/retrieve.py). How
-many lists are looked into is measured when the lists are made.
+A query looks into the lists whose centres are nearest to it. All rows there are compared by half a
+byte for every two dimensions of their sketch (index/sketch.py; product quantisation, Jégou et al.
+2011, scanned as in André et al. 2017: FAISS's IVFPQFastScan); the best of these, some hundreds, by
+codes (index/codes.py); the best of those in full (search/retrieve.py). How many lists are looked
+into and how many rows are compared by codes is measured when the lists are made.
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ from numba import njit
 
 from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
-from seqsearch.index.codes import Codes, Int8, codes_of, compare
+from seqsearch.index.centers import Centers
+from seqsearch.index.codes import Codes, codes_of, compare
 from seqsearch.index.flat import load_faiss
+from seqsearch.index.sketch import MULTIPLE, Sketch
 from seqsearch.index.store import IndexStore
-from seqsearch.tables import Float32, Int64, mapped_array, write_array
+from seqsearch.index.vectors import Int8, unit
+from seqsearch.tables import Bool, Float32, Int64, mapped_array
 from seqsearch.threads import resolve_threads, spread
 
 KIND = "ivf"
-LEAST_ROWS = 10_000  # with fewer, exact search is as fast
-RECALL = 0.99  # of the ten nearest, to be reached by a plan
-PROBES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128)
+LISTS = "lists.faiss"
+PROJECTION = "projection.npy"
+CODES = ("numbers.npy", "scales.npy", "signs.npy")
+FILES = (LISTS, PROJECTION, *CODES)
+BITS = 4  # of a quantised piece of a sketch: what fast scanning takes
+RESERVOIR = 13  # FAISS's number of its scan that keeps many
+ITERATIONS = 8  # of k-means
 SEED = 1
-TRAINED = 64  # rows a list that its centre is found from
-COMPARED = 66  # rows compared in full as plans are measured: a query's 50 candidates, and some
-AT_ONCE = 65_536  # vectors coded at once
-FILES = ("centers.npy", "starts.npy", "rows.npy", "numbers.npy", "scales.npy", "signs.npy")
+AT_ONCE = 4_000_000  # rows found at once: some 50 MB
+BLOCK = 8192  # rows added at once
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,12 @@ class Plan:
 
     Attributes
     ----------
-    dim : int
-        Leading dimensions, by which rows are in lists.
+    width : int
+        Dimensions of a sketch.
     lists, probes : int
         How many there are, and how many a query looks into.
+    compared : int
+        Rows compared by codes, a query.
     rows : int
         Rows of the index below this number are in the files.
     recall : float
@@ -52,9 +60,10 @@ class Plan:
         exact tenth counts.
     """
 
-    dim: int
+    width: int
     lists: int
     probes: int
+    compared: int
     rows: int
     recall: float
 
@@ -68,46 +77,73 @@ class Plan:
         return cls(**{name: entry[name] for name in cls.__dataclass_fields__})
 
 
-@dataclass(frozen=True)
 class Lists:
-    """Rows in the order of their lists.
+    """Rows in lists by their sketches, quantised; FAISS's IVFPQFastScan.
 
-    Attributes
+    Parameters
     ----------
-    starts : (lists + 1,) int64
-        Where each list starts in the others.
-    rows : (m,) int64
-        -1: taken out.
-    codes : Codes
-        Of m rows.
+    index : faiss.IndexIVFPQFastScan
     """
 
-    starts: Int64
-    rows: Int64
-    codes: Codes
+    def __init__(self, index: Any) -> None:
+        self._faiss = load_faiss()
+        self.index = index
+        # The same code for any number of queries, so that of equally near rows the same are kept.
+        index.implem = RESERVOIR
+        quantizer = self._faiss.downcast_index(index.quantizer)
+        self._centers = Centers(quantizer.reconstruct_n(0, index.nlist))
 
     @classmethod
-    def of(cls, rows: Int64, codes: Codes, leading: Float32, centers: Float32) -> Lists:
-        """Put rows into the lists of the nearest centres.
+    def train(cls, sketches: Float32, lists: int, threads: int) -> Lists:
+        """Find centres and quantiser from a sample.
 
         Parameters
         ----------
-        rows : (m,) int64
-        codes : Codes
-        leading : (m, dim) float32
-        centers : (lists, dim) float32
+        sketches : (n, width) float32
+        lists : int
+        threads : int
         """
-        nearest = load_faiss().IndexFlatIP(centers.shape[1])
-        nearest.add(centers)
-        own = nearest.search(leading, 1)[1][:, 0]
-        order = np.argsort(own, kind="stable")
-        starts = np.searchsorted(own[order], np.arange(len(centers) + 1))
-        return cls(starts, rows[order], codes[order])
+        faiss = load_faiss()
+        faiss.omp_set_num_threads(threads)
+        width = sketches.shape[1]
+        clusters = faiss.Kmeans(
+            width, lists, seed=SEED, spherical=True, niter=ITERATIONS,
+            max_points_per_centroid=len(sketches), min_points_per_centroid=1,
+        )  # fmt: skip
+        clusters.train(sketches)
+        centers = faiss.IndexFlatIP(width)
+        centers.add(clusters.centroids)
+        inner = faiss.METRIC_INNER_PRODUCT
+        pieces = width // MULTIPLE
+        index = faiss.IndexIVFPQFastScan(centers, width, lists, pieces, BITS, inner)
+        index.by_residual = True
+        index.train(sketches)
+        centers.this.disown()  # the lists own it from here on
+        index.own_fields = True
+        return cls(index)
 
-    def without(self, removed: Int64) -> Lists:
-        """Return the lists with rows taken out."""
-        rows = np.where(np.isin(self.rows, removed), -1, self.rows) if len(removed) else self.rows
-        return Lists(self.starts, rows, self.codes)
+    @property
+    def count(self) -> int:
+        """How many lists there are."""
+        return int(self.index.nlist)
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a sketch."""
+        return int(self.index.d)
+
+    def add(self, sketches: Float32, rows: Int64, threads: int) -> None:
+        """Add rows."""
+        self._faiss.omp_set_num_threads(threads)
+        self.index.add_with_ids(sketches, rows)
+
+    def search(self, sketches: Float32, probes: int, count: int, threads: int) -> Int64:
+        """Return (n, count) int64: about the nearest rows in the lists near queries; -1 filled."""
+        near, products = self._centers.nearest(sketches, min(probes, self.count), threads)
+        self._faiss.omp_set_num_threads(threads)
+        self.index.nprobe = near.shape[1]
+        rows: Int64 = self.index.search_preassigned(sketches, count, near, products)[1]
+        return rows
 
 
 class InvertedLists:
@@ -115,20 +151,21 @@ class InvertedLists:
 
     Parameters
     ----------
-    centers : (lists, dim) float32
-        Of length 1.
-    parts : sequence of Lists
-        By the same centres.
-    probes : int
-        Lists that a query looks into, in each part.
+    sketch : Sketch
+    lists : Lists
+    codes : sequence of (int, Codes)
+        With the number of the first row of each.
+    is_gone : (rows,) bool
+        Rows taken out.
     """
 
-    def __init__(self, centers: Float32, parts: Sequence[Lists], probes: int) -> None:
-        self._centers = np.ascontiguousarray(centers.T)
-        self._parts, self._probes = parts, probes
+    def __init__(
+        self, sketch: Sketch, lists: Lists, codes: Sequence[tuple[int, Codes]], is_gone: Bool
+    ) -> None:
+        self._sketch, self._lists, self._codes, self._is_gone = sketch, lists, codes, is_gone
 
     @classmethod
-    def open(cls, store: IndexStore) -> InvertedLists:
+    def open(cls, store: IndexStore, threads: int) -> tuple[InvertedLists, Plan]:
         """Open the lists of an index; rows added since they were made join them in memory.
 
         Raises
@@ -138,21 +175,33 @@ class InvertedLists:
         """
         entry = store.manifest.ann
         folder = store.folder / str(entry.get("folder"))
-        centers, starts, rows, *codes = (mapped_array(folder / name) for name in FILES)
-        sizes = {len(array) for array in (rows, *codes)}
+        lists = _read(folder / LISTS)
+        signs, *arrays = (mapped_array(folder / name) for name in (PROJECTION, *CODES))
         try:
             plan = Plan.from_dict(entry)
-            if sizes != {int(starts[-1])} or centers.shape != (len(starts) - 1, plan.dim):
+            sketch = Sketch(int(store.manifest.encoder["dim"]) - len(signs), np.array(signs))
+            sizes = {len(array) for array in arrays}
+            if sizes != {plan.rows} or (lists.count, lists.width) != (plan.lists, sketch.width):
                 raise ValueError("sizes differ")
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, ValueError, IndexError, TypeError) as error:
             raise FolderError(folder, "its files are damaged", advice="build it again") from error
-        parts = [Lists(starts, rows, Codes(*codes)).without(store.removed)]
-        later = store.live_rows[store.live_rows >= plan.rows]
-        if len(later):
-            parts.append(_listed(store, later, centers))
-        return cls(centers, parts, plan.probes)
+        codes = [(0, Codes(*arrays))]
+        leading = codes[0][1].numbers.shape[1]
+        later = np.arange(plan.rows, store.rows)
+        for start in range(0, len(later), BLOCK):
+            rows = later[start : start + BLOCK]
+            vectors = unit(store.vectors(rows))
+            lists.add(sketch.of(vectors, threads), rows, threads)
+            codes.append((int(rows[0]), codes_of(vectors, leading)))
+        if len(codes) > 2:
+            codes[1:] = [(plan.rows, Codes.concatenate([part for _, part in codes[1:]]))]
+        is_gone = np.zeros(store.rows, np.bool_)
+        is_gone[store.removed] = True
+        return cls(sketch, lists, codes, is_gone), plan
 
-    def search(self, queries: Float32, count: int, threads: int = 0) -> Int64:
+    def search(
+        self, queries: Float32, count: int, probes: int, compared: int, threads: int = 0
+    ) -> Int64:
         """Return (n, count) int64: about the most similar rows, in any order; -1: no more.
 
         Parameters
@@ -160,158 +209,114 @@ class InvertedLists:
         queries : (n, d) float32
             Of length 1.
         count : int
+        probes, compared : int
+            See `Plan`.
         threads : int
         """
         threads = resolve_threads(threads)
         found = np.full((len(queries), count), -1, np.int64)
-        cosines = np.full(found.shape, -np.inf, np.float32)
-        dim = len(self._centers)
-        codes, trailing = codes_of(queries, dim), queries[:, dim:]
-        shares = np.einsum("ij,ij->i", trailing, trailing)
-        leading = np.ascontiguousarray(queries[:, :dim])
-        near = np.empty((len(queries), min(self._probes, self._centers.shape[1])), np.int64)
-
-        spread(lambda a, b: _nearest_lists(leading, self._centers, near, a, b), len(near), threads)
-        # Queries that look into the same lists one after the other find them in the cache.
-        order = np.argsort(near[:, 0], kind="stable")
-
-        def task(start: int, stop: int) -> None:
-            for part in self._parts:
-                _scan(
-                    (codes.numbers, codes.scales, codes.signs),
-                    shares,
-                    near,
-                    (part.starts, part.rows),
-                    (part.codes.numbers, part.codes.scales, part.codes.signs),
-                    (found, cosines),
-                    order[start:stop],
-                )
-
-        spread(task, len(found), threads)
+        step = max(1, AT_ONCE // compared)
+        for start in range(0, len(queries), step):
+            some = slice(start, start + step)
+            found[some] = self._search(queries[some], count, probes, compared, threads)
         return found
 
+    def _search(
+        self, queries: Float32, count: int, probes: int, compared: int, threads: int
+    ) -> Int64:
+        sketches = self._sketch.of(queries, threads)
+        leading = self._codes[0][1].numbers.shape[1]
+        codes, trailing = codes_of(queries, leading), queries[:, leading:]
+        shares = np.einsum("ij,ij->i", trailing, trailing)
+        found = np.full((len(queries), count), -1, np.int64)
+        todo = np.arange(len(queries))
+        while len(todo):
+            near = self._lists.search(sketches[todo], probes, compared, threads)
+            own = (codes.numbers[todo], codes.scales[todo], codes.signs[todo])
+            best = np.full((len(todo), count), -1, np.int64)
+            is_short = np.zeros(len(todo), np.bool_)
+            self._rank(own, shares[todo], near, best, is_short, threads)
+            found[todo] = best
+            todo, compared = todo[is_short], min(compared * 4, len(self._is_gone))
+        return found
 
-def make_lists(
-    rows: Int64, codes: Codes, leading: Float32, queries: Float32, near: list[set[int]]
-) -> tuple[Float32, Lists, Plan] | None:
-    """Make inverted lists, and find the cheapest way to search them that misses little.
+    def _rank(
+        self,
+        codes: tuple[Int8, Float32, UInt64],
+        shares: Float32,
+        near: Int64,
+        best: Int64,
+        is_short: Bool,
+        threads: int,
+    ) -> None:
+        """Keep the best by codes; tell where rows taken out left fewer, and there may be more."""
+        cosines = np.full(near.shape, -np.inf, np.float32)
 
-    Parameters
-    ----------
-    rows : (m,) int64
-        What is searched, ascending.
-    codes : Codes
-        Of the rows.
-    leading : (m, dim) float32
-        Leading dimensions, of length 1.
-    queries : (q, d) float32
-        Of length 1.
-    near : list of set of int
-        Rows that are as similar to each query as its exact tenth, by whole vectors.
+        def task(start: int, stop: int) -> None:
+            some = slice(start, stop)
+            own = (codes[0][some], codes[1][some], codes[2][some])
+            for first, part in self._codes:
+                others = (part.numbers, part.scales, part.signs)
+                _compare(own, shares[some], near[some], first, others, cosines[some])
+            _keep(near[some], cosines[some], self._is_gone, best[some], is_short[some])
 
-    Returns
-    -------
-    ((lists, dim) float32, Lists, Plan), or None where exact search serves better.
-    """
+        spread(task, len(near), threads)
+        is_short &= near.shape[1] < len(self._is_gone)
+
+
+def save_lists(lists: Lists, sketch: Sketch, folder: Path) -> None:
+    """Write lists and the projection of their sketches; codes are written as they are made."""
+    load_faiss().write_index(lists.index, str(folder / LISTS))
+    np.save(folder / PROJECTION, sketch.signs)
+
+
+def _read(path: Path) -> Lists:
     faiss = load_faiss()
-    count, dim = 2 ** int(np.log2(4 * np.sqrt(len(rows)))), leading.shape[1]
-    clusters = faiss.Kmeans(dim, count, seed=SEED, spherical=True, niter=10)
-    clusters.train(leading[:: max(1, len(leading) // (TRAINED * count))])
-    lists = Lists.of(rows, codes, leading, clusters.centroids)
-    for probes in (p for p in PROBES if p < count / 2):
-        searched = InvertedLists(clusters.centroids, [lists], probes)
-        found = searched.search(queries, COMPARED)
-        shares = [
-            min(10, len(wanted & set(row))) / min(10, len(wanted))
-            for wanted, row in zip(near, found.tolist(), strict=True)
-        ]
-        recall = float(np.mean(shares))
-        if recall >= RECALL:
-            plan = Plan(dim, count, probes, int(rows[-1]) + 1, round(recall, 4))
-            return clusters.centroids, lists, plan
-    return None
-
-
-def save_lists(centers: Float32, lists: Lists, folder: Path) -> None:
-    """Write inverted lists to a folder of their own."""
-    folder.mkdir()
-    codes = lists.codes
-    arrays: list[np.ndarray[Any, Any]] = [centers, lists.starts, lists.rows]
-    arrays += [codes.numbers, codes.scales, codes.signs]
-    for name, array in zip(FILES, arrays, strict=True):
-        write_array([array], array.dtype, array.shape, folder / name)
-
-
-def unit(vectors: Float32) -> Float32:
-    """Return vectors of length 1; zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-
-
-def _listed(store: IndexStore, rows: Int64, centers: Float32) -> Lists:
-    """Put rows of an index into lists, in memory."""
-    codes, leading = [], []
-    for start in range(0, len(rows), AT_ONCE):
-        vectors = unit(store.vectors(rows[start : start + AT_ONCE]))
-        codes.append(codes_of(vectors, centers.shape[1]))
-        leading.append(vectors[:, : centers.shape[1]])
-    return Lists.of(rows, Codes.concatenate(codes), np.concatenate(leading), centers)
+    try:
+        index = faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise FolderError(path, "not readable lists", advice="build the index again") from error
+    if not isinstance(index, faiss.IndexIVFPQFastScan):
+        raise FolderError(path, "not readable lists", advice="build the index again")
+    return Lists(index)
 
 
 @njit(nogil=True, cache=True)
-def _nearest_lists(queries: Float32, centers: Float32, near: Int64, start: int, stop: int) -> None:
-    """Fill in the lists whose centres, (dim, lists), are nearest to each query."""
-    sums = np.empty(centers.shape[1], np.float32)
-    for i in range(start, stop):
-        sums[:] = 0.0
-        for j in range(0, len(centers) - 3, 4):  # four at a time: sums are read and written less
-            a, b, c, d = queries[i, j], queries[i, j + 1], queries[i, j + 2], queries[i, j + 3]
-            for k in range(len(sums)):
-                first = a * centers[j, k] + b * centers[j + 1, k]
-                sums[k] += first + (c * centers[j + 2, k] + d * centers[j + 3, k])
-        for j in range(len(centers) // 4 * 4, len(centers)):
-            for k in range(len(sums)):
-                sums[k] += queries[i, j] * centers[j, k]
-        for p in range(near.shape[1]):
-            near[i, p] = np.argmax(sums)
-            sums[near[i, p]] = -np.inf
-
-
-@njit(nogil=True, cache=True)
-def _scan(
+def _compare(
     queries: tuple[Int8, Float32, UInt64],
     shares: Float32,
     near: Int64,
-    lists: tuple[Int64, Int64],
+    first: int,
     codes: tuple[Int8, Float32, UInt64],
-    best: tuple[Int64, Float32],
-    order: Int64,
+    cosines: Float32,
 ) -> None:
-    """Put the most similar rows of the lists near a query among its best, query by query."""
-    starts, rows = lists
-    found, cosines = best
-    count = found.shape[1]
-    most = count + near.shape[1] * np.max(np.diff(starts))
-    here, values = np.empty(most, np.int64), np.empty(most, np.float32)
-    for i in order:
-        here[:count], values[:count] = found[i], cosines[i]
-        size = count
-        for one in near[i]:
-            a, b = starts[one], starts[one + 1]
-            here[size : size + b - a] = rows[a:b]
-            compare(
-                queries[0][i], queries[1][i], queries[2][i], shares[i],
-                codes[0][a:b], codes[1][a:b], codes[2][a:b], values[size : size + b - a],
-            )  # fmt: skip
-            size += b - a
-        for k in range(count, size):
-            if here[k] < 0:
-                values[k] = -np.inf
-        least = -np.partition(-values[:size], count - 1)[count - 1]
+    for i in range(len(near)):
+        compare(
+            queries[0][i], queries[1][i], queries[2][i], shares[i],
+            codes[0], codes[1], codes[2], near[i], first, cosines[i],
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def _keep(near: Int64, cosines: Float32, is_gone: Bool, best: Int64, is_short: Bool) -> None:
+    """Keep the rows with the largest cosines, query by query; of equal ones the first found."""
+    count = best.shape[1]
+    for i in range(len(near)):
+        live = 0
+        for k in range(near.shape[1]):
+            if near[i, k] < 0 or is_gone[near[i, k]]:
+                cosines[i, k] = -np.inf
+            else:
+                live += 1
+        is_short[i] = live < count and near[i, -1] >= 0
+        kept = min(count, live)
+        if not kept:
+            continue
+        least = -np.partition(-cosines[i], kept - 1)[kept - 1]
         at = 0
-        for tied in (False, True):  # of equally similar ones at the end, the first in the lists
-            for k in range(size):
-                chosen = values[k] == least if tied else values[k] > least
-                if chosen and at < count:
-                    found[i, at], cosines[i, at] = here[k], values[k]
+        for tied in (False, True):
+            for k in range(near.shape[1]):
+                chosen = cosines[i, k] == least if tied else cosines[i, k] > least
+                if chosen and at < kept:
+                    best[i, at] = near[i, k]
                     at += 1

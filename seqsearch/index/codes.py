@@ -17,10 +17,10 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from seqsearch.dna.digests import UInt64
+from seqsearch.index.vectors import Int8
 from seqsearch.tables import Float32, Int64
 
 WORD = 64
-Int8 = np.ndarray[Any, np.dtype[np.int8]]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Codes:
     Attributes
     ----------
     numbers : (n, leading) int8
-    scales : (n,) float32
-        What one of a number counts.
+    scales : (n, 2) float32
+        What one of a number counts, and what a sign does: 1 / the root of how many there are.
     signs : (n, 2, w) uint64
         Bits of the trailing dimensions that are not zero, and of those that are negative; w is
         their number / 64, rounded up.
@@ -44,8 +44,10 @@ class Codes:
     def __len__(self) -> int:
         return len(self.scales)
 
-    def __getitem__(self, rows: Int64 | slice) -> Codes:
-        return Codes(self.numbers[rows], self.scales[rows], self.signs[rows])
+    @property
+    def bytes_each(self) -> int:
+        """Bytes that one vector's take."""
+        return int(self.numbers.shape[1] + 8 + 8 * self.signs[0].size)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Codes]) -> Codes:
@@ -72,15 +74,20 @@ def codes_of(vectors: Float32, leading: int) -> Codes:
     array([[[6],
             [4]]], dtype=uint64)
     """
-    scales = np.maximum(np.abs(vectors[:, :leading]).max(axis=1, initial=0), 1e-9) / np.float32(127)
-    numbers = np.rint(vectors[:, :leading] / scales[:, None]).astype(np.int8)
-    trailing = vectors[:, leading:]
+    ahead, trailing = vectors[:, :leading], vectors[:, leading:]
+    steps = np.maximum(np.abs(ahead).max(axis=1, initial=0), 1e-9) / np.float32(127)
     words = -(-trailing.shape[1] // WORD)
     bits = np.zeros((len(vectors), 2, words * WORD), np.bool_)
     bits[:, 0, : trailing.shape[1]] = trailing != 0
     bits[:, 1, : trailing.shape[1]] = trailing < 0
+    filled = bits[:, 0].sum(axis=1)
+    scales = np.stack([steps, np.where(filled, 1 / np.sqrt(np.maximum(filled, 1)), 0)], axis=1)
     signs = np.packbits(bits, axis=2, bitorder="little").view(np.uint64)
-    return Codes(numbers, scales, signs.reshape(len(vectors), 2, words))
+    return Codes(
+        np.rint(ahead / steps[:, None]).astype(np.int8),
+        scales.astype(np.float32),
+        signs.reshape(len(vectors), 2, words),
+    )
 
 
 @intrinsic
@@ -101,12 +108,14 @@ def ones(word: int) -> int:
 @njit(nogil=True, cache=True)
 def compare(
     number: Int8,
-    scale: float,
+    scale: Float32,
     sign: UInt64,
     share: float,
     numbers: Int8,
     scales: Float32,
     signs: UInt64,
+    found: Int64,
+    first: int,
     cosines: Float32,
 ) -> None:
     """Fill in about the cosines of one vector with others, from the codes of all.
@@ -119,25 +128,26 @@ def compare(
         Of its squared length in the trailing dimensions; taken to be that of the others too.
     numbers, scales, signs
         Codes of m others.
-    cosines : (m,) float32
+    found : (c,) int64
+        Which of them, counted from `first`; what is not among them is left alone.
+    first : int
+    cosines : (c,) float32
     """
-    own = np.uint64(0)
-    for w in range(sign.shape[1]):
-        own += ones(sign[0, w])
-    for i in range(len(scales)):
+    for at in range(len(found)):
+        i = found[at] - first
+        if i < 0 or i >= len(scales):
+            continue
         product = np.int32(0)
         for j in range(len(number)):
             # Numba would go on in 64 bits, for which processors have no such multiplication.
             both_numbers = np.int32(np.int32(number[j]) * np.int32(numbers[i, j]))
             product = np.int32(product + both_numbers)
-        cosines[i] = np.float32(scale * scales[i] * product)
-        other, both, opposite = np.uint64(0), np.uint64(0), np.uint64(0)
+        both, opposite = np.uint64(0), np.uint64(0)
         for w in range(sign.shape[1]):
             shared = sign[0, w] & signs[i, 0, w]
-            other += ones(signs[i, 0, w])
             both += ones(shared)
             opposite += ones(shared & (sign[1, w] ^ signs[i, 1, w]))
-        if own and other:
-            agreement = np.float64(both) - 2 * np.float64(opposite)
-            cosine = agreement / np.sqrt(np.float64(own) * np.float64(other))
-            cosines[i] += np.float32(share * cosine)
+        agreement = np.float64(both) - 2 * np.float64(opposite)
+        ahead = np.float64(scale[0]) * np.float64(scales[i, 0]) * product
+        behind = share * np.float64(scale[1]) * np.float64(scales[i, 1]) * agreement
+        cosines[at] = np.float32(ahead + behind)

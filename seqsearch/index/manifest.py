@@ -11,7 +11,7 @@ from typing import Any
 from seqsearch.errors import FolderError
 from seqsearch.tables import flush_to_disk, sha256_of, whole_file, write_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CURRENT = "manifest.json"
 HISTORY = "manifests"
 

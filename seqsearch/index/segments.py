@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,8 @@ import pyarrow.parquet as pq
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
+from seqsearch.index import vectors
+from seqsearch.index.vectors import Vectors, write_vectors
 from seqsearch.tables import (
     Float32,
     Int64,
@@ -27,9 +28,8 @@ from seqsearch.tables import (
 
 FOLDER = "segments"
 VIEW = "default"
-BLOCK = 4096  # sequences encoded at once
-Float16 = np.ndarray[Any, np.dtype[np.float16]]
-FILES = ("refs.parquet", "sequences.u8.npy", "offsets.npy", f"{VIEW}/vectors.f16.npy")
+OWN = ("refs.parquet", "sequences.u8.npy", "offsets.npy")
+FILES = (*OWN, *(f"{VIEW}/{name}" for name in vectors.FILES))  # that there may be
 
 
 def write_segment(
@@ -39,6 +39,7 @@ def write_segment(
     labels: pa.Table,
     encode: Callable[[SequenceBatch], Float32],
     dim: int,
+    kind: str,
 ) -> None:
     """Write one segment.
 
@@ -54,8 +55,11 @@ def write_segment(
         and one column a rank: one line a record.
     encode : callable
         From a batch to (n, dim) float32.
+    dim : int
+    kind : str
+        How vectors are stored, one of `vectors.KINDS`.
     """
-    (folder / VIEW).mkdir(parents=True)
+    folder.mkdir(parents=True)
     offsets = np.searchsorted(to_numpy(labels["row"]), np.arange(len(rows) + 1))
     fields = [name for name in labels.column_names if name != "row"]
     structs = pa.StructArray.from_arrays([one_array(labels[name]) for name in fields], names=fields)
@@ -70,12 +74,7 @@ def write_segment(
     write_parquet(refs, folder / "refs.parquet")
     for name, values in (("sequences.u8.npy", rows.bytes), ("offsets.npy", rows.offsets)):
         write_array([values], values.dtype, values.shape, folder / name)
-    blocks = (
-        encode(rows.slice(start, min(start + BLOCK, len(rows)))).astype(np.float16)
-        for start in range(0, len(rows), BLOCK)
-    )
-    kind = np.dtype(np.float16)
-    write_array(blocks, kind, (len(rows), dim), folder / VIEW / "vectors.f16.npy")
+    write_vectors(rows, encode, dim, kind, folder / VIEW)
 
 
 def _binary(digests: UInt64) -> pa.Array:
@@ -93,7 +92,7 @@ class Segment:
         Numbers of its rows in the index.
     sequences : (bases,) uint8
     offsets : (rows + 1,) int64
-    vectors : (rows, d) float16
+    vectors : Vectors
     """
 
     def __init__(self, index: Path, name: str, first_row: int, rows: int) -> None:
@@ -101,11 +100,17 @@ class Segment:
         self.name, self.first_row, self.rows = name, first_row, rows
         self.sequences = mapped_array(self.folder / "sequences.u8.npy")
         self.offsets: Int64 = mapped_array(self.folder / "offsets.npy")
-        self.vectors: Float16 = mapped_array(self.folder / VIEW / "vectors.f16.npy")
-        if len(self.offsets) != rows + 1 or len(self.vectors) != rows:
+        self.vectors = Vectors.open(self.folder / VIEW, rows)
+        if len(self.offsets) != rows + 1:
             raise FolderError(
                 self.folder, f"holds not the {rows:,} rows of the manifest", advice="build it again"
             )
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of its files inside the index."""
+        inside = [*OWN, *(f"{VIEW}/{name}" for name in self.vectors.files)]
+        return [f"{FOLDER}/{self.name}/{name}" for name in inside]
 
     def refs(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read `refs.parquet`: ref_id, digest, length, labels."""

@@ -121,7 +121,7 @@ class IndexStore:
         own = (
             (s, rows[(rows >= s.first_row) & (rows < s.first_row + s.rows)]) for s in self.segments
         )
-        return np.concatenate([s.vectors[some - s.first_row] for s, some in own]).astype(np.float32)
+        return np.concatenate([s.vectors.take(some - s.first_row) for s, some in own])
 
     def rows_below(self, taxon_name: str) -> Int64:
         """Return the live rows with a label below any taxon of a name.

@@ -29,6 +29,7 @@ from seqsearch.index.manifest import (
 )
 from seqsearch.index.segments import Segment, live_labels, write_segment
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import kind_for
 from seqsearch.tables import (
     Float32,
     Int64,
@@ -137,12 +138,19 @@ class IndexWriter:
         labels: pa.Table,
         encode: Callable[[SequenceBatch], Float32],
         dim: int,
+        kind: str = "auto",
     ) -> None:
-        """Write a segment of unique sequences; arguments as for `segments.write_segment`."""
+        """Write a segment of unique sequences; arguments as for `segments.write_segment`.
+
+        A kind "auto" is that of the segments before, or the one for as many rows.
+        """
+        if kind == "auto":
+            before = self.segments
+            kind = before[-1].vectors.kind if before else kind_for(len(rows), dim)
         name = f"{self.number:04d}"
         inside = self.folder / segments.FOLDER / name
         with naming(inside):
-            write_segment(inside, rows, digests, labels, encode, dim)
+            write_segment(inside, rows, digests, labels, encode, dim, kind)
         first = self.store.rows if self.store else 0
         self._new.append(Segment(self.folder, name, first, len(rows)))
 
@@ -187,9 +195,7 @@ class IndexWriter:
         derived = (catalog, removed_file, calibration, resolvability)
         names = [name for name in derived if name]
         names += [f"{ann['folder']}/{file}" for file in ANN_FILES if "folder" in ann]
-        names += [
-            f"{segments.FOLDER}/{s.name}/{file}" for s in everything for file in segments.FILES
-        ]
+        names += [file for segment in everything for file in segment.files]
         inside = self.folder / encoder["folder"]
         names += [f"{encoder['folder']}/{p.name}" for p in sorted(inside.iterdir())]
         # Files of earlier states keep the hashes they were written with: damage must not be signed.

@@ -117,7 +117,7 @@ def build_index(
         check_target(folder, overwrite)  # it may have changed while the libraries were read
         with IndexWriter(folder, None) as writer:
             described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
-            _write_rows(writer, imported.rows, encoder, progress)
+            _write_rows(writer, imported.rows, encoder, progress, settings.vectors)
             chosen = {} if settings.search == "auto" else {"chosen": settings.search}
             manifest = writer.commit(
                 action="build",
@@ -126,7 +126,7 @@ def build_index(
                 marker=marker,
                 encoder=described,
                 sources=imported.sources,
-                ann=search_plan(writer, encoder, NOTHING, chosen),
+                ann=search_plan(writer, encoder, NOTHING, chosen, settings.threads),
                 package_version=VERSION,
                 learn=_learning(folder, encoder, settings.threads, progress)
                 if settings.calibrate
@@ -241,7 +241,7 @@ def _next_state(
             marker=store.manifest.marker,
             encoder=store.manifest.encoder,
             sources=sources,
-            ann=search_plan(writer, encoder, removed, store.manifest.ann),
+            ann=search_plan(writer, encoder, removed, store.manifest.ann, threads),
             calibration=store.manifest.calibration,
             resolvability=store.manifest.resolvability,
             package_version=VERSION,
@@ -317,7 +317,9 @@ def _rows_again(store: IndexStore, labels: pa.Table) -> Rows | None:
     )
 
 
-def _write_rows(writer: IndexWriter, rows: Rows, encoder: Encoder, progress: Progress) -> None:
+def _write_rows(
+    writer: IndexWriter, rows: Rows, encoder: Encoder, progress: Progress, kind: str = "auto"
+) -> None:
     done = 0
 
     def encode(batch: SequenceBatch) -> Float32:
@@ -327,7 +329,7 @@ def _write_rows(writer: IndexWriter, rows: Rows, encoder: Encoder, progress: Pro
         progress("encode", done, done / len(rows.batch))
         return vectors
 
-    writer.add_segment(rows.batch, rows.digests, rows.labels, encode, encoder.dim)
+    writer.add_segment(rows.batch, rows.digests, rows.labels, encode, encoder.dim, kind)
 
 
 def _hash_of(folder: Path) -> str:

@@ -20,9 +20,9 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import mixed
 from seqsearch.dna.simulation import shuffled
 from seqsearch.encoders.base import Encoder
-from seqsearch.index.ann import unit
 from seqsearch.index.manifest import Manifest, read_manifest
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import unit
 from seqsearch.index.writer import IndexWriter, Learned
 from seqsearch.jobs.crossvalidating import cross_validate, folds_of
 from seqsearch.jobs.hiding import DECOY, Answers, Asked, Hiding

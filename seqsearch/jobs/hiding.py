@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqsearch.index.ann import unit
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import unit
 from seqsearch.jobs.nearest import Nearest
 from seqsearch.search.candidates import Candidates
 from seqsearch.search.evidence import LOWEST, Evidence, Sampling, gather

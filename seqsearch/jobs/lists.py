@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqsearch.encoders.base import Encoder
-from seqsearch.index.ann import LEAST_ROWS, Plan, make_lists, save_lists, unit
-from seqsearch.index.codes import Codes, codes_of
+from seqsearch.index.ann import BITS, BLOCK, CODES, InvertedLists, Lists, Plan, save_lists
+from seqsearch.index.codes import WORD, Codes, codes_of
 from seqsearch.index.segments import Segment, sequences_of
+from seqsearch.index.sketch import MULTIPLE, Sketch
+from seqsearch.index.vectors import unit
 from seqsearch.index.writer import IndexWriter
 from seqsearch.jobs.nearest import Nearest
-from seqsearch.tables import Float32, Int64
+from seqsearch.tables import ArrayWriter, Float32, Int64, delete, mapped_array
+from seqsearch.threads import resolve_threads
 from seqsearch.training.augmentation import Augmentation, augment
 
 EXACT = {"type": "exact"}
+LEAST_ROWS = 10_000  # with fewer, exact search is as fast
+RECALL = 0.99  # of the ten nearest, to be reached by a plan
 ASKED = 600  # disturbed references that recall is measured on
 DISTURBED = Augmentation(crop=0.5, shortest=200, substitutions=0.1, indels=0.01)
-UNLISTED = 0.25  # share of the listed rows that may be searched exhaustively beside them
-BLOCK = 8192
+UNLISTED = 0.25  # share of the listed rows that may join them in memory
 KEPT = 50  # nearest of a query that ties with its tenth are looked for among
+TRAINED = 40  # rows a list that its centre is found from
+MOST_LISTS = 8192  # more cost more to find than they spare
+BEST = 66  # rows compared in full as plans are measured: a query's 50 candidates, and some
+COMPARED = (256, 512, 1024, 2048, 4096, 8192)
+PROBES = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
+READ = 2  # what a byte read here and there costs beside one that is scanned, in time
+
+
+@dataclass(frozen=True)
+class Question:
+    """What plans are measured by.
+
+    Attributes
+    ----------
+    queries : (q, d) float32
+        Of length 1.
+    near : list of set of int
+        Rows that are as similar to each query as its exact tenth, by whole vectors.
+    """
+
+    queries: Float32
+    near: list[set[int]]
+
+    def recall(self, found: Int64) -> float:
+        """Return the share of the ten nearest that is among the rows found."""
+        shares = [
+            min(10, len(wanted & set(row))) / min(10, len(wanted))
+            for wanted, row in zip(self.near, found.tolist(), strict=True)
+        ]
+        return float(np.mean(shares))
 
 
 def search_plan(
-    writer: IndexWriter, encoder: Encoder, removed: Int64, earlier: dict[str, Any]
+    writer: IndexWriter,
+    encoder: Encoder,
+    removed: Int64,
+    earlier: dict[str, Any],
+    threads: int = 0,
 ) -> dict[str, Any]:
     """Decide how the next state is searched; makes inverted lists where they serve.
 
@@ -39,6 +81,7 @@ def search_plan(
         Rows taken out.
     earlier : dict
         `ann` of the state before, or what the user chose.
+    threads : int
 
     Returns
     -------
@@ -53,46 +96,124 @@ def search_plan(
         listed = np.count_nonzero(live < Plan.from_dict(earlier).rows)
         if len(live) - listed <= UNLISTED * listed:
             return earlier
-    asked = np.sort(np.random.default_rng(0).choice(live, min(ASKED, len(live)), replace=False))
-    vectors = encoder.encode(
-        augment(sequences_of(writer.segments, asked, named=False), DISTURBED, seed=0)
-    )
-    vectors = unit(vectors[vectors.any(axis=1)])
-    leading, codes, near = _read_once(writer.segments, live, vectors, encoder.leading)
-    made = make_lists(live, codes, leading, vectors, near)
-    if made is None:
+    folder = writer.folder / f"ann-{writer.number:04d}"
+    folder.mkdir()
+    maker = _Maker(writer.segments, live, encoder, resolve_threads(threads))
+    plan = maker.make(folder)
+    if plan is None:
+        delete(folder)
         return dict(EXACT)
-    centers, lists, plan = made
-    name = f"ann-{writer.number:04d}"
-    save_lists(centers, lists, writer.folder / name)
-    return plan.as_dict(name)
+    return plan.as_dict(folder.name)
 
 
-def _read_once(
-    segments: list[Segment], live: Int64, queries: Float32, dim: int
-) -> tuple[Float32, Codes, list[set[int]]]:
-    """Read all vectors, for what lists are made of and measured by.
+class _Maker:
+    """Makes inverted lists of the live rows of segments, reading the vectors once."""
 
-    Returns
-    -------
-    (m, dim) float32
-        Leading dimensions of the live rows, of length 1.
-    Codes
-        Of the same rows.
-    list of set of int
-        Each query's ten nearest rows, by whole vectors; those as similar as the tenth are among
-        them.
-    """
-    leading, codes, nearest = [], [], Nearest(len(queries), KEPT)
+    def __init__(
+        self, segments: list[Segment], live: Int64, encoder: Encoder, threads: int
+    ) -> None:
+        self._segments, self._live, self._threads = segments, live, threads
+        self._rows = sum(segment.rows for segment in segments)
+        self._encoder = encoder
+        self._sketch = Sketch.draw(encoder.dim, encoder.leading)
+
+    def make(self, folder: Path) -> Plan | None:
+        """Write lists to a folder, and find the cheapest way to search them that misses little.
+
+        None where exact search serves better.
+        """
+        queries = self._disturbed()
+        lists = self._trained()
+        question = Question(queries, self._fill(lists, queries, folder))
+        codes = Codes(*(mapped_array(folder / name) for name in CODES))
+        is_gone = np.ones(self._rows, np.bool_)
+        is_gone[self._live] = False
+        searched = InvertedLists(self._sketch, lists, [(0, codes)], is_gone)
+        found = self._tuned(searched, lists.count, codes.bytes_each, question)
+        if found is None:
+            return None
+        save_lists(lists, self._sketch, folder)
+        probes, compared, recall = found
+        return Plan(self._sketch.width, lists.count, probes, compared, self._rows, round(recall, 4))
+
+    def _disturbed(self) -> Float32:
+        """Return vectors of references with substitutions, half of them cut."""
+        chosen = np.random.default_rng(0).choice(
+            self._live, min(ASKED, len(self._live)), replace=False
+        )
+        whole = sequences_of(self._segments, np.sort(chosen), named=False)
+        vectors = self._encoder.encode(augment(whole, DISTURBED, seed=0))
+        return unit(vectors[vectors.any(axis=1)])
+
+    def _trained(self) -> Lists:
+        """Find the centres of the lists from a sample of the rows."""
+        count = min(MOST_LISTS, 2 ** int(np.log2(4 * np.sqrt(len(self._live)))))
+        size = min(len(self._live), TRAINED * count)
+        chosen = np.random.default_rng(1).choice(self._live, size, replace=False)
+        sketches = [
+            self._sketch.of(unit(vectors), self._threads)
+            for _, vectors in _blocks(self._segments, np.sort(chosen))
+        ]
+        return Lists.train(np.concatenate(sketches), count, self._threads)
+
+    def _fill(self, lists: Lists, queries: Float32, folder: Path) -> list[set[int]]:
+        """Put rows into lists, write their codes, and find what is nearest to each query.
+
+        Returns
+        -------
+        list of set of int
+            Each query's ten nearest rows, by whole vectors; those as similar as the tenth are
+            among them.
+        """
+        nearest = Nearest(len(queries), KEPT)
+        leading = self._encoder.leading
+        words = -(-(self._encoder.dim - leading) // WORD)
+        shapes = ((self._rows, leading), (self._rows, 2), (self._rows, 2, words))
+        kinds = (np.int8, np.float32, np.uint64)
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(ArrayWriter(folder / name, np.dtype(kind), shape))
+                for name, kind, shape in zip(CODES, kinds, shapes, strict=True)
+            ]
+            # Rows taken out have codes too, so that a row's number says where its codes are.
+            for rows, vectors in _blocks(self._segments, np.arange(self._rows)):
+                block = unit(vectors)
+                codes = codes_of(block, leading)
+                files[0].append(codes.numbers)
+                files[1].append(codes.scales)
+                files[2].append(codes.signs)
+                is_live = np.isin(rows, self._live, assume_unique=True)
+                own, block = rows[is_live], block[is_live]
+                lists.add(self._sketch.of(block, self._threads), own, self._threads)
+                nearest.look_at(queries @ block.T, own)
+        return _ten_nearest(nearest)
+
+    def _tuned(
+        self, searched: InvertedLists, lists: int, size: int, question: Question
+    ) -> tuple[int, int, float] | None:
+        """Return probes, rows compared by codes and recall of the cheapest plan that reaches it."""
+        best, cheapest = None, np.inf
+        scanned = self._sketch.width / MULTIPLE * BITS / 8 * len(self._live) / lists
+        for compared in (c for c in COMPARED if c < len(self._live) / 2):
+            for probes in (p for p in PROBES if p < lists / 2):
+                cost = probes * scanned + READ * compared * size
+                if cost >= cheapest:
+                    break
+                found = searched.search(question.queries, BEST, probes, compared, self._threads)
+                recall = question.recall(found)
+                if recall >= RECALL:
+                    best, cheapest = (probes, compared, recall), cost
+                    break
+        return best
+
+
+def _blocks(segments: list[Segment], rows: Int64) -> Iterator[tuple[Int64, Float32]]:
+    """Yield ascending rows and their vectors, some thousands at a time."""
     for segment in segments:
-        own = live[(live >= segment.first_row) & (live < segment.first_row + segment.rows)]
+        own = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.rows)]
         for start in range(0, len(own), BLOCK):
-            rows = own[start : start + BLOCK]
-            block = unit(segment.vectors[rows - segment.first_row].astype(np.float32))
-            leading.append(unit(block[:, :dim]))
-            codes.append(codes_of(block, dim))
-            nearest.look_at(queries @ block.T, rows)
-    return np.concatenate(leading), Codes.concatenate(codes), _ten_nearest(nearest)
+            some = own[start : start + BLOCK]
+            yield some, segment.vectors.take(some - segment.first_row)
 
 
 def _ten_nearest(nearest: Nearest) -> list[set[int]]:

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from seqsearch.analytics.resolvability import FIELDS, Resolvability
 from seqsearch.encoders.base import Encoder
-from seqsearch.index.ann import unit
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import unit
 from seqsearch.jobs.selfsearch import Found, SelfSearch
 from seqsearch.search.align import align
 from seqsearch.tables import Bool, Float32, Int32, Int64, lists_from

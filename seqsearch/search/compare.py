@@ -1,4 +1,4 @@
-"""Similarities of our own: from the stored float16 vectors, in one fixed order.
+"""Similarities of our own: from the stored vectors, in one fixed order.
 
 FAISS sums in an order that depends on batch and processor, so near ties could fall either way.
 Candidates are therefore compared again, in float64 and in an order of our own that vectorises and
@@ -10,16 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from seqsearch.dna.digests import UInt64
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import PART, Vectors
 from seqsearch.tables import Float32, Float64, Int64
 from seqsearch.threads import spread
 
 LANES = 32
+NO_SCALES = np.empty((0, 0), np.float32)
 MANY = 1000  # candidates of a query from which sorting beats inserting
 UInt16 = np.ndarray[Any, np.dtype[np.uint16]]
+Stored = np.ndarray[Any, Any]  # uint16 (the bits of float16) or int8
 
 
 class Comparer:
@@ -34,7 +38,7 @@ class Comparer:
     def __init__(self, store: IndexStore, threads: int) -> None:
         self.threads = threads
         self.keys = store.order_keys
-        self.parts = [(s.first_row, s.vectors.view(np.uint16)) for s in store.segments]
+        self.parts = [(s.first_row, *bits_of(s.vectors)) for s in store.segments]
         self._scales = np.zeros(store.rows, np.float64)  # 1 / length of a vector, once it is known
 
     def order(self, queries: UInt16, found: Int64) -> Float64:
@@ -55,17 +59,25 @@ class Comparer:
         similarities = np.zeros(found.shape, np.float64)
 
         def task(start: int, stop: int) -> None:
-            for first, vectors in self.parts:
-                _compare(queries, vectors, first, self._scales, found, similarities, start, stop)
+            for first, numbers, scales in self.parts:
+                _compare(
+                    queries, numbers, scales, first, self._scales, found, similarities, start, stop
+                )
             order_by_similarity(found, similarities, self.keys, start, stop)
 
         spread(task, len(found), self.threads)
         return similarities
 
 
-def widened(vectors: UInt16, rows: Int64, wide: Float32, threads: int) -> None:
-    """Write rows of float16 vectors, or the first dimensions of them, as float32 of length 1."""
-    spread(lambda a, b: _widen(vectors, rows, wide, a, b), len(rows), threads)
+def bits_of(vectors: Vectors) -> tuple[Stored, Float32]:
+    """Return numbers as compiled code takes them (the bits of float16), and their scales."""
+    numbers = vectors.numbers
+    return numbers.view(np.uint16) if vectors.kind == "float16" else numbers, vectors.scales
+
+
+def widened(numbers: Stored, scales: Float32, rows: Int64, wide: Float32, threads: int) -> None:
+    """Write rows of stored vectors as float32 of length 1."""
+    spread(lambda a, b: _widen(numbers, scales, rows, wide, a, b), len(rows), threads)
 
 
 def order_by_similarity(
@@ -106,14 +118,35 @@ def _tree_sum(terms: np.ndarray) -> float:
     return terms[0]
 
 
+def _load(numbers: Stored, scales: Float32, row: int, wide: Float32) -> None:
+    """Write a stored vector as float32; compiled code only."""
+    raise NotImplementedError
+
+
+@overload(_load, inline="always")
+def _load_compiled(numbers: Stored, scales: Float32, row: int, wide: Float32) -> Any:  # noqa: ARG001  numba compares names
+    def load_halves(numbers: Stored, scales: Float32, row: int, wide: Float32) -> None:  # noqa: ARG001
+        for j in range(len(wide)):
+            wide[j] = _float_of(numbers[row, j])
+
+    def load_bytes(numbers: Stored, scales: Float32, row: int, wide: Float32) -> None:
+        for part in range(scales.shape[1]):
+            scale = scales[row, part]
+            for j in range(part * PART, min((part + 1) * PART, len(wide))):
+                wide[j] = np.float32(numbers[row, j]) * scale
+
+    return load_halves if numbers.dtype == types.uint16 else load_bytes
+
+
 @njit(nogil=True, cache=True)
-def _widen(vectors: UInt16, rows: Int64, wide: Float32, start: int, stop: int) -> None:
+def _widen(
+    numbers: Stored, scales: Float32, rows: Int64, wide: Float32, start: int, stop: int
+) -> None:
     squares = np.empty(wide.shape[1], np.float64)
     for i in range(start, stop):
+        _load(numbers, scales, rows[i], wide[i])
         for j in range(wide.shape[1]):
-            value = _float_of(vectors[rows[i], j])
-            wide[i, j] = value
-            squares[j] = np.float64(value) * np.float64(value)
+            squares[j] = np.float64(wide[i, j]) * np.float64(wide[i, j])
         total = _tree_sum(squares)
         scale = np.float32(1.0 / np.sqrt(total)) if total > 0.0 else np.float32(0.0)
         for j in range(wide.shape[1]):
@@ -127,25 +160,26 @@ def _scale_of(square: float) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _product(query: Float32, vector: UInt16, sums: Float64) -> float:
-    """Sum products, each exact in float32 as its factors are float16, in a fixed order.
+def _product(one: Float32, other: Float32, sums: Float64) -> float:
+    """Sum products in a fixed order: number j is added to sum j modulo `LANES`.
 
-    Number j is added to sum j modulo `LANES`; compilers vectorise that as it stands.
+    Compilers vectorise that as it stands.
     """
     sums[:] = 0.0
-    whole = len(vector) - len(vector) % LANES
+    whole = len(other) - len(other) % LANES
     for start in range(0, whole, LANES):
         for lane in range(LANES):
-            sums[lane] += query[start + lane] * _float_of(vector[start + lane])
-    for j in range(whole, len(vector)):
-        sums[j - whole] += query[j] * _float_of(vector[j])
+            sums[lane] += one[start + lane] * other[start + lane]
+    for j in range(whole, len(other)):
+        sums[j - whole] += one[j] * other[j]
     return _tree_sum(sums)
 
 
 @njit(nogil=True, cache=True)
 def _compare(
     queries: UInt16,
-    vectors: UInt16,
+    numbers: Stored,
+    parts: Float32,
     first: int,
     scales: Float64,
     found: Int64,
@@ -154,23 +188,21 @@ def _compare(
     stop: int,
 ) -> None:
     """Fill in the similarities of the found rows that lie in one segment."""
-    query = np.empty(vectors.shape[1], np.float32)
+    query = np.empty(numbers.shape[1], np.float32)
     other = np.empty_like(query)
     sums = np.empty(LANES, np.float64)
     for i in range(start, stop):
         for j in range(len(query)):
             query[j] = _float_of(queries[i, j])
-        own = _scale_of(_product(query, queries[i], sums))
+        own = _scale_of(_product(query, query, sums))
         for c in range(found.shape[1]):
             row = found[i, c] - first
-            if row < 0 or row >= len(vectors):
+            if row < 0 or row >= len(numbers):
                 continue
-            vector = vectors[row]
+            _load(numbers, parts, row, other)
             if scales[found[i, c]] == 0.0:
-                for j in range(len(other)):
-                    other[j] = _float_of(vector[j])
-                scales[found[i, c]] = _scale_of(_product(other, vector, sums))
-            cosine = _product(query, vector, sums) * own * scales[found[i, c]]
+                scales[found[i, c]] = _scale_of(_product(other, other, sums))
+            cosine = _product(query, other, sums) * own * scales[found[i, c]]
             similarities[i, c] = np.float64(np.float32(np.round(cosine * 1e6) / 1e6))
 
 

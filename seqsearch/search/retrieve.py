@@ -9,7 +9,7 @@ import numpy as np
 from seqsearch.index.ann import InvertedLists
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
-from seqsearch.search.compare import Comparer, UInt16, widened
+from seqsearch.search.compare import NO_SCALES, Comparer, UInt16, widened
 from seqsearch.tables import Float32, Int64
 from seqsearch.threads import resolve_threads, spread
 
@@ -76,7 +76,7 @@ class ExactRetriever:
         """Return the nearest rows; see `Retriever`."""
         halves = _halves(vectors, self.threads)
         wide = np.empty(vectors.shape, np.float32)
-        widened(halves, np.arange(len(vectors)), wide, self.threads)
+        widened(halves, NO_SCALES, np.arange(len(vectors)), wide, self.threads)
         rows = np.full((len(vectors), count), -1, np.int64)
         similarities = np.zeros((len(vectors), count), np.float32)
         todo = np.arange(len(vectors))
@@ -101,16 +101,18 @@ class ExactRetriever:
 
 
 class ListsRetriever:
-    """Finds rows by inverted lists of codes, and compares the best of them in full."""
+    """Finds rows by inverted lists, and compares the best of them in full."""
 
     def __init__(self, store: IndexStore, threads: int = 0) -> None:
         self.threads = resolve_threads(threads)
         self._comparer = Comparer(store, self.threads)
-        self._lists = InvertedLists.open(store)
+        self._lists, self._plan = InvertedLists.open(store, self.threads)
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
         """Return the nearest rows; see `Retriever`."""
-        found = self._lists.search(vectors, count + EXTRA, self.threads)
+        plan = self._plan
+        compared = max(plan.compared, count + EXTRA)
+        found = self._lists.search(vectors, count + EXTRA, plan.probes, compared, self.threads)
         similarities = self._comparer.order(_halves(vectors, self.threads), found)
         return found[:, :count].copy(), similarities[:, :count].astype(np.float32)
 
@@ -129,8 +131,8 @@ def _flat_index(comparer: Comparer, rows: Int64, dim: int) -> FlatIndex:
     """Return an index of the vectors of ascending rows."""
     flat = FlatIndex(len(rows), dim)
     done = 0
-    for first, vectors in comparer.parts:
-        own = rows[(rows >= first) & (rows < first + len(vectors))] - first
-        widened(vectors, own, flat.vectors[done : done + len(own)], comparer.threads)
+    for first, numbers, scales in comparer.parts:
+        own = rows[(rows >= first) & (rows < first + len(numbers))] - first
+        widened(numbers, scales, own, flat.vectors[done : done + len(own)], comparer.threads)
         done += len(own)
     return flat

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqsearch.index.ann import InvertedLists, Lists, unit
 from seqsearch.index.codes import codes_of, compare
+from seqsearch.index.vectors import unit
 
 
 def estimates(one: np.ndarray, others: np.ndarray, leading: int) -> np.ndarray:
@@ -17,7 +16,7 @@ def estimates(one: np.ndarray, others: np.ndarray, leading: int) -> np.ndarray:
     found = np.empty(len(others), np.float32)
     compare(
         query.numbers[0], query.scales[0], query.signs[0], share,
-        codes.numbers, codes.scales, codes.signs, found,
+        codes.numbers, codes.scales, codes.signs, np.arange(len(others)), 0, found,
     )  # fmt: skip
     return found
 
@@ -38,7 +37,7 @@ def test_signs_and_numbers_are_those_of_the_vector(leading, trailing, seed, fill
     np.testing.assert_array_equal(signs[:, :trailing], np.sign(vectors[:, leading:]))
     assert not signs[:, trailing:].any()
     np.testing.assert_allclose(
-        codes.numbers * codes.scales[:, None],
+        codes.numbers * codes.scales[:, :1],
         vectors[:, :leading],
         atol=np.abs(vectors[:, :leading]).max(initial=0) / 250,
     )
@@ -62,44 +61,3 @@ def test_vectors_of_signs_have_their_own_cosines(seed, leading) -> None:
 def test_what_has_no_trailing_numbers_is_compared_by_its_leading_ones() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(50, 32)).astype(np.float32))
     np.testing.assert_allclose(estimates(vectors[3], vectors, 32), vectors @ vectors[3], atol=0.02)
-
-
-@pytest.fixture
-def searched():
-    """All rows in two parts of lists, all lists looked into."""
-    rng = np.random.default_rng(1)
-    vectors = unit(rng.normal(size=(600, 24)).astype(np.float32))
-    centers, rows = unit(rng.normal(size=(8, 24)).astype(np.float32)), np.arange(600)
-    parts = [
-        Lists.of(some, codes_of(vectors[some], 24), vectors[some], centers)
-        for some in (rows[:400], rows[400:])
-    ]
-    return vectors, centers, parts
-
-
-def test_the_best_of_all_parts_are_found(searched) -> None:
-    vectors, centers, parts = searched
-    found = InvertedLists(centers, parts, 8).search(vectors[:40], 30)
-    for i, row in enumerate(found):
-        exact = np.argsort(-(vectors @ vectors[i]))
-        assert len(set(row) & set(exact[:20])) == 20
-        assert len(set(row)) == 30
-
-
-def test_rows_taken_out_are_not_found_and_few_rows_leave_places_empty(searched) -> None:
-    vectors, centers, parts = searched
-    gone = np.arange(0, 600, 2)
-    lists = InvertedLists(centers, [part.without(gone) for part in parts], 8)
-    found = lists.search(vectors[:40], 400)
-    assert not np.isin(found, gone).any()
-    assert ((found >= 0).sum(axis=1) == 300).all()
-
-
-def test_each_query_is_answered_as_if_alone(searched) -> None:
-    vectors, centers, parts = searched
-    lists = InvertedLists(centers, parts, 3)
-    together = lists.search(vectors[:64], 10, threads=2)
-    for i in range(64):
-        np.testing.assert_array_equal(
-            lists.search(vectors[i : i + 1], 10, threads=1)[0], together[i]
-        )

@@ -83,7 +83,7 @@ def test_verify_accepts_more_rows_of_one_vector_than_it_looks_at(tmp_path: Path)
 
 def test_a_damaged_index_does_not_hide_the_others(bees: Path) -> None:
     shutil.copytree(bees, bees.parent / "broken")
-    (bees.parent / "broken" / "manifest.json").write_text('{"format_version": 1}')
+    (bees.parent / "broken" / "manifest.json").write_text('{"format_version": 2}')
     found = {Path(one["index"]).name: one for one in list_indexes(bees.parent)}
     assert found["index"]["counts"]["rows"] == 1
     assert "the manifest is damaged" in found["broken"]["error"]

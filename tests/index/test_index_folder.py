@@ -63,7 +63,7 @@ def test_every_record_keeps_its_path(store: IndexStore, library: SimulatedLibrar
 
 def test_vectors_are_those_of_the_encoder_as_halves(store: IndexStore) -> None:
     vectors = Spectrum(threads=1).encode(store.sequences(store.live_rows))
-    stored = np.asarray(store.segments[0].vectors)
+    stored = np.asarray(store.segments[0].vectors.numbers)
     assert stored.dtype == np.float16
     np.testing.assert_array_equal(stored, vectors.astype(np.float16))
     np.testing.assert_allclose(np.linalg.norm(stored.astype(np.float64), axis=1), 1, atol=1e-3)

@@ -12,6 +12,7 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import digests
 from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import Vectors, quantised
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
 from seqsearch.search.retrieve import ExactRetriever
 from seqsearch.settings import BuildSettings
@@ -36,8 +37,10 @@ def brute_force(
     return found, similarities
 
 
-def store_of(parts: list[np.ndarray], removed: list[int], keys: np.ndarray) -> SimpleNamespace:
-    """What a retriever needs of a store, from float16 vectors by segment."""
+def store_of(
+    parts: list[np.ndarray], removed: list[int], keys: np.ndarray, kind: str = "float16"
+) -> SimpleNamespace:
+    """What a retriever needs of a store, from float16 vectors by segment, kept as `kind`."""
     rows = sum(map(len, parts))
     firsts = np.cumsum([0, *map(len, parts)])
     return SimpleNamespace(
@@ -46,10 +49,16 @@ def store_of(parts: list[np.ndarray], removed: list[int], keys: np.ndarray) -> S
         order_keys=keys,
         manifest=SimpleNamespace(encoder={"dim": parts[0].shape[1]}),
         segments=[
-            SimpleNamespace(first_row=int(first), vectors=part)
+            SimpleNamespace(first_row=int(first), vectors=stored(part, kind))
             for first, part in zip(firsts, parts, strict=False)
         ],
     )
+
+
+def stored(vectors: np.ndarray, kind: str) -> Vectors:
+    if kind == "float16":
+        return Vectors(kind, vectors, np.empty((len(vectors), 0), np.float32))
+    return Vectors(kind, *quantised(vectors.astype(np.float32)))
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -72,6 +81,23 @@ def test_random_vectors_in_segments_with_rows_taken_out(dim: int, count: int, th
     np.testing.assert_array_equal(similarities, expected[1])
     assert not np.isin(found, removed).any()
     assert ((found == -1).sum(axis=1) == max(0, count - 201)).all()
+
+
+@pytest.mark.parametrize("dim", [3, 256, 600])
+def test_vectors_of_eight_bits_are_compared_as_they_are_stored(dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    parts = [unit(rng.normal(size=(n, dim))).astype(np.float16) for n in (150, 90)]
+    keys = rng.integers(0, 2**64, 240, dtype=np.uint64)
+    queries = unit(rng.normal(size=(40, dim)))
+    store = store_of(parts, [3, 200], keys, "int8")
+    found, similarities = ExactRetriever(store, 2).search(queries, 12)
+    kept = np.concatenate(
+        [part.vectors.take(np.arange(len(part.vectors))) for part in store.segments]
+    )
+    expected = brute_force(kept, store.live_rows, keys, queries, 12)
+    np.testing.assert_allclose(similarities, expected[1], atol=1.1e-6)
+    assert (found == expected[0]).mean() > 0.98
+    assert not np.isin(found, [3, 200]).any()
 
 
 @pytest.mark.parametrize("count", [1, 5, 30])
@@ -172,7 +198,7 @@ def test_an_index_with_twins_of_one_spectrum(tmp_path: Path) -> None:
     assert len(store.live_rows) == 109
     batch = SequenceBatch.from_clean(["q"] * 120, [text.encode() for text in texts])
     queries = Spectrum().encode(batch)
-    vectors = np.concatenate([np.asarray(segment.vectors) for segment in store.segments])
+    vectors = store.vectors(np.arange(store.rows)).astype(np.float16)
     keys = digests(store.sequences(np.arange(store.rows)))[:, 0]
     assert np.array_equal(keys, store.order_keys)
     for count in (1, 2, 25, 200):

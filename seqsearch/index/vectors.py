@@ -1,0 +1,160 @@
+"""Vectors as they are stored: float16, or 8 bits a number where a library is large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.errors import FolderError
+from seqsearch.tables import ArrayWriter, Float32, Int64, mapped_array
+
+KINDS = ("float16", "int8")
+PART = 256  # numbers that share a scale, of 8-bit vectors
+NUMBERS = {"float16": "vectors.f16.npy", "int8": "vectors.i8.npy"}
+SCALES = "scales.f32.npy"
+FILES = (*NUMBERS.values(), SCALES)
+LARGE = 2 << 30  # bytes of float16 from which 8 bits are chosen
+BLOCK = 4096  # sequences encoded at once
+Int8 = np.ndarray[Any, np.dtype[np.int8]]
+Numbers = np.ndarray[Any, Any]
+
+
+def kind_for(rows: int, dim: int) -> str:
+    """Return how vectors are stored where nobody chose: 8 bits from 2 GiB of float16 on."""
+    return "int8" if rows * dim * 2 >= LARGE else "float16"
+
+
+def unit(vectors: Float32) -> Float32:
+    """Return vectors of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def quantised(vectors: Float32) -> tuple[Int8, Float32]:
+    """Return vectors as 8-bit numbers, with a scale for each `PART` of them.
+
+    Parameters
+    ----------
+    vectors : (n, d) float32
+
+    Returns
+    -------
+    (n, d) int8
+    (n, ceil(d / PART)) float32
+        What one of a number counts.
+
+    Examples
+    --------
+    >>> numbers, scales = quantised(np.array([[0.5, -0.25, 0.0]], np.float32))
+    >>> numbers, float(scales[0, 0]) * 127
+    (array([[127, -64,   0]], dtype=int8), 0.5)
+    """
+    numbers = np.empty(vectors.shape, np.int8)
+    scales = np.empty((len(vectors), -(-vectors.shape[1] // PART)), np.float32)
+    for part in range(scales.shape[1]):
+        own = vectors[:, part * PART : (part + 1) * PART]
+        scale = np.abs(own).max(axis=1, initial=0) / np.float32(127)
+        divisor = np.where(scale > 0, scale, np.float32(1))
+        numbers[:, part * PART : (part + 1) * PART] = np.rint(own / divisor[:, None])
+        scales[:, part] = scale
+    return numbers, scales
+
+
+def write_vectors(
+    batch: SequenceBatch,
+    encode: Callable[[SequenceBatch], Float32],
+    dim: int,
+    kind: str,
+    folder: Path,
+) -> None:
+    """Encode sequences and write their vectors, block by block.
+
+    Parameters
+    ----------
+    batch : SequenceBatch
+        n sequences.
+    encode : callable
+        From a batch to (n, dim) float32.
+    dim : int
+    kind : str
+        One of `KINDS`.
+    folder : Path
+    """
+    rows, parts = len(batch), -(-dim // PART)
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = (
+        encode(batch.slice(start, min(start + BLOCK, rows))) for start in range(0, rows, BLOCK)
+    )
+    with ArrayWriter(folder / NUMBERS[kind], np.dtype(kind), (rows, dim)) as numbers:
+        if kind == "float16":
+            for block in blocks:
+                numbers.append(block.astype(np.float16))
+            return
+        with ArrayWriter(folder / SCALES, np.dtype(np.float32), (rows, parts)) as scales:
+            for block in blocks:
+                whole, steps = quantised(block)
+                numbers.append(whole)
+                scales.append(steps)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Stored vectors.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    numbers : (n, d) float16 or int8
+    scales : (n, ceil(d / PART)) float32
+        Of 8-bit numbers; (n, 0) otherwise.
+    """
+
+    kind: str
+    numbers: Numbers
+    scales: Float32
+
+    @classmethod
+    def open(cls, folder: Path, rows: int) -> Vectors:
+        """Open the vectors of a segment, memory-mapped.
+
+        Raises
+        ------
+        FolderError
+            A file is damaged, or of another number of rows.
+        """
+        kind = next((k for k in KINDS if (folder / NUMBERS[k]).exists()), KINDS[0])
+        numbers: Numbers = mapped_array(folder / NUMBERS[kind])
+        scales: Float32 = np.empty((rows, 0), np.float32)
+        if kind == "int8":
+            scales = mapped_array(folder / SCALES)
+        if not len(numbers) == len(scales) == rows:
+            raise FolderError(
+                folder, f"holds not the {rows:,} rows of the manifest", advice="build it again"
+            )
+        return cls(kind, numbers, scales)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of its files."""
+        return (NUMBERS[self.kind], *([SCALES] if self.kind == "int8" else []))
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.numbers.shape[1])
+
+    def take(self, rows: Int64) -> Float32:
+        """Return (r, d) float32: some vectors, as they are stored (of about length 1)."""
+        wide: Float32 = self.numbers[rows].astype(np.float32)
+        if self.kind == "int8":
+            wide *= np.repeat(self.scales[rows], PART, axis=1)[:, : self.dim]
+        return wide

@@ -1,0 +1,110 @@
+"""Inverted lists: what they find, whoever asks beside, and what they leave out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seqsearch.index.ann import InvertedLists, Lists
+from seqsearch.index.centers import Centers
+from seqsearch.index.codes import codes_of
+from seqsearch.index.sketch import Sketch
+from seqsearch.index.vectors import unit
+
+ROWS, LEADING, TRAILING = 3000, 24, 200
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """Families of vectors, half learned numbers and half sparse counts."""
+    rng = np.random.default_rng(1)
+    family = rng.integers(0, 60, ROWS)
+    ahead = unit(rng.normal(size=(60, LEADING))[family] + 0.4 * rng.normal(size=(ROWS, LEADING)))
+    counts = rng.integers(-1, 2, (60, TRAILING))[family]
+    counts[rng.random(counts.shape) < 0.3] = 0
+    return np.concatenate([ahead, unit(counts.astype(float))], axis=1).astype(np.float32) / np.sqrt(
+        np.float32(2)
+    )
+
+
+@pytest.fixture(scope="module")
+def sketch() -> Sketch:
+    return Sketch.draw(LEADING + TRAILING, LEADING)
+
+
+@pytest.fixture(scope="module")
+def lists(vectors, sketch) -> Lists:
+    found = Lists.train(sketch.of(vectors[:1500]), 16, 1)
+    found.add(sketch.of(vectors), np.arange(ROWS), 2)
+    return found
+
+
+def opened(lists, sketch, vectors, gone=()) -> InvertedLists:
+    """Lists with the codes of the rows in two parts."""
+    codes = [(0, codes_of(vectors[:2000], LEADING)), (2000, codes_of(vectors[2000:], LEADING))]
+    is_gone = np.zeros(ROWS, np.bool_)
+    is_gone[list(gone)] = True
+    return InvertedLists(sketch, lists, codes, is_gone)
+
+
+def test_sketches_keep_inner_products_but_for_noise(vectors, sketch) -> None:
+    sketches = sketch.of(vectors[:400], threads=2)
+    assert sketches.shape == (400, sketch.width)
+    np.testing.assert_array_equal(sketches[:, :LEADING], vectors[:400, :LEADING])
+    off = sketches @ sketches.T - vectors[:400] @ vectors[:400].T
+    assert np.abs(off).mean() < 0.5 / np.sqrt(512)  # trailing halves of random signs
+    np.testing.assert_array_equal(sketch.of(vectors[7:8])[0], sketches[7])
+
+
+@pytest.mark.parametrize(
+    ("dim", "leading", "kept", "width"),
+    [(2304, 256, 256, 768), (256, 256, 256, 256), (2048, 2048, 0, 768), (33, 33, 33, 34)],
+)
+def test_sketches_are_as_wide_as_what_they_are_of_allows(dim, leading, kept, width) -> None:
+    sketch = Sketch.draw(dim, leading)
+    assert (sketch.kept, sketch.width) == (kept, width)
+    rng = np.random.default_rng(0)
+    assert sketch.of(rng.normal(size=(3, dim)).astype(np.float32)).shape == (3, width)
+
+
+@pytest.mark.parametrize("lists", [5, 256, 700])
+def test_nearest_centres_are_those_of_a_plain_product(lists) -> None:
+    rng = np.random.default_rng(lists)
+    centers, queries = (rng.normal(size=(n, 30)).astype(np.float32) for n in (lists, 150))
+    near, products = Centers(centers).nearest(queries, 4, 2)
+    expected = queries @ centers.T
+    np.testing.assert_array_equal(np.sort(near), np.sort(np.argsort(-expected, axis=1)[:, :4]))
+    np.testing.assert_allclose(
+        products, np.take_along_axis(expected, near, 1), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_the_nearest_rows_are_found(lists, sketch, vectors) -> None:
+    found = opened(lists, sketch, vectors).search(vectors[:60], 30, 16, 400)
+    exact = np.argsort(-(vectors[:60] @ vectors.T), axis=1)[:, :10]
+    hits = [len(set(own) & set(rows)) for own, rows in zip(exact, found, strict=True)]
+    assert np.mean(hits) > 9.5
+    assert all(len(set(row)) == 30 for row in found)
+
+
+def test_rows_taken_out_are_not_found_and_others_take_their_places(lists, sketch, vectors) -> None:
+    whole = opened(lists, sketch, vectors)
+    first = whole.search(vectors[:1], 400, 16, 400)[0]
+    found = opened(lists, sketch, vectors, first).search(vectors[:1], 100, 16, 400)
+    assert not np.isin(found, first).any()
+    assert (found >= 0).all()  # though all that the first look finds is gone
+
+
+def test_few_rows_leave_places_empty(lists, sketch, vectors) -> None:
+    gone = np.arange(50, ROWS)
+    found = opened(lists, sketch, vectors, gone).search(vectors[:5], 80, 16, 100)
+    np.testing.assert_array_equal(np.sort(found, axis=1)[:, 30:], [np.arange(50)] * 5)
+    assert (np.sort(found, axis=1)[:, :30] == -1).all()
+
+
+def test_each_query_is_answered_as_if_alone(lists, sketch, vectors) -> None:
+    searched = opened(lists, sketch, vectors)
+    together = searched.search(vectors[:128], 10, 3, 40, threads=2)
+    for i in range(128):
+        alone = searched.search(vectors[i : i + 1], 10, 3, 40, threads=1)[0]
+        np.testing.assert_array_equal(np.sort(alone), np.sort(together[i]))
