@@ -25,7 +25,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import unit
 from seqsearch.index.writer import IndexWriter, Learned
 from seqsearch.jobs.crossvalidating import cross_validate, folds_of
-from seqsearch.jobs.hiding import DECOY, Answers, Asked, Hiding
+from seqsearch.jobs.hiding import ALIGNED, CANDIDATES, DECOY, Answers, Asked, Hiding
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.resolving import resolve
 from seqsearch.search.calibrate import (
@@ -38,7 +38,9 @@ from seqsearch.search.calibrate import (
 )
 from seqsearch.search.candidates import align_candidates, unplaced
 from seqsearch.search.evidence import LOWEST, Evidence, Sampling
-from seqsearch.tables import Float32, Float64, Int64, locked
+from seqsearch.search.retrieve import Retriever, open_retriever
+from seqsearch.tables import Bool, Float32, Float64, Int64, locked
+from seqsearch.threads import resolve_threads
 from seqsearch.training.augmentation import Augmentation, augment
 
 ASKED = 2000  # records
@@ -46,7 +48,6 @@ LEAST = 500  # with fewer, nothing can be fitted
 LEAST_ASKED = 100  # in each of the first two scenarios, which every prior has shares of
 FALSE_ALARMS = 0.005  # share of true queries below the bound, and of decoys above
 ODD = 0x9E3779B97F4A7C15
-ALIGNED = 20  # candidates, as of queries by default
 SHORTEST, LONGEST = 100, 400  # of fragments
 
 
@@ -87,9 +88,18 @@ def ask_itself(
     hiding = Hiding(store, sample.rows, sample.entries)
     parts: Answers = []
     distinct, place = np.unique(sample.rows, return_inverse=True)
-    for batch in _lengths_of(store.sequences(distinct).take(place)):
-        parts += _ask(store, encoder, hiding, batch, threads)
-        parts.append(_ask_decoys(store, encoder, hiding, shuffled(batch, seed=0), threads))
+    batches = list(_lengths_of(store.sequences(distinct).take(place)))
+    vectors = [encoder.encode(batch) for batch in batches]
+    every = np.tile(np.arange(len(sample.rows)), len(batches))
+    found, cosines = hiding.nearest(unit(np.concatenate(vectors)), every, resolve_threads(threads))
+    retriever = open_retriever(store, threads)
+    for number, (batch, own) in enumerate(zip(batches, vectors, strict=True)):
+        some = slice(number * len(batch), (number + 1) * len(batch))
+        near = [(rows[some], best[some]) for rows, best in zip(found, cosines, strict=True)]
+        is_encoded: Bool = (own != 0).any(axis=1)
+        parts += _ask(store, hiding, batch, is_encoded, near, threads)
+        decoys = shuffled(batch, seed=0)
+        parts.append(_ask_decoys(store, retriever, hiding, decoys, encoder.encode(decoys), threads))
     counts = np.bincount(np.concatenate([one.hidden for one, _ in parts]) - DECOY, minlength=3)[1:]
     if counts[:2].min() < LEAST_ASKED:
         return None
@@ -229,26 +239,33 @@ def _lengths_of(batch: SequenceBatch) -> Iterator[SequenceBatch]:
 
 
 def _ask_decoys(
-    store: IndexStore, encoder: Encoder, hiding: Hiding, batch: SequenceBatch, threads: int
+    store: IndexStore,
+    retriever: Retriever,
+    hiding: Hiding,
+    batch: SequenceBatch,
+    vectors: Float32,
+    threads: int,
 ) -> tuple[Asked, Asked]:
     """Return what is found for sequences that are of nothing: with alignment, and without."""
-    found, cosines = hiding.nearest(unit(encoder.encode(batch)))
-    every = np.arange(len(batch))
-    return _answer(store, hiding, batch, every, (found[0], cosines[0]), DECOY, threads)
+    near = retriever.search(vectors, CANDIDATES)
+    return _answer(store, hiding, batch, np.arange(len(batch)), near, DECOY, threads)
 
 
 def _ask(
-    store: IndexStore, encoder: Encoder, hiding: Hiding, batch: SequenceBatch, threads: int
+    store: IndexStore,
+    hiding: Hiding,
+    batch: SequenceBatch,
+    is_encoded: Bool,
+    near: list[tuple[Int64, Float32]],
+    threads: int,
 ) -> Iterator[tuple[Asked, Asked]]:
     """Yield what is found in every scenario: with alignment, and without."""
-    vectors = encoder.encode(batch)
-    found, cosines = hiding.nearest(unit(vectors))
-    for hidden in range(hiding.scenarios):
-        asked = np.flatnonzero(hiding.is_possible(hidden) & vectors.any(axis=1))
+    for hidden, (rows, cosines) in enumerate(near):
+        asked = np.flatnonzero(hiding.is_possible(hidden) & is_encoded)
         if not len(asked):  # no species has a second record, say
             continue
-        near = found[hidden][asked], cosines[hidden][asked]
-        yield _answer(store, hiding, batch.take(asked), asked, near, hidden, threads)
+        own = rows[asked], cosines[asked]
+        yield _answer(store, hiding, batch.take(asked), asked, own, hidden, threads)
 
 
 def _answer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
@@ -16,7 +17,8 @@ from seqsearch.search.vote import Ballots, vote
 from seqsearch.tables import Bool, Float32, Int32, Int64
 
 CANDIDATES = 50  # as of queries by default
-BLOCK = 8192
+ALIGNED = 20  # of these, as of queries by default
+BLOCK = 4096
 MIXED = -3  # a row whose labels differ at a rank
 DECOY = -1
 
@@ -121,6 +123,20 @@ class Hiding:
             return gone > 0
         return (gone > 0) & (known[:, ranks - hidden - 1] > gone)
 
+    def has_other(self, own: Int32, rows: Int64) -> Bool:
+        """Return whether rows have a label with another lowest taxon than a record's own.
+
+        Parameters
+        ----------
+        own : (a,) int32
+            -1: none; then no other is.
+        rows : (a, c) int64
+            -1: none.
+        """
+        lowest = self._agreed[rows, -1]
+        is_other = (lowest != own[:, None]) & (lowest != -1) & (own >= 0)[:, None]
+        return is_other & (rows >= 0) & (self._records[rows] > 0)
+
     def gone(self, hidden: int, asked: Int64, taxa: Int32) -> Int64:
         """Return (a, ranks) int64: how many records of the taxa called are hidden.
 
@@ -208,13 +224,20 @@ class Hiding:
         )  # fmt: skip
         return Judged(ballots, evidence, voters, votes)
 
-    def nearest(self, vectors: Float32) -> tuple[list[Int64], list[Float32]]:
+    def nearest(
+        self, vectors: Float32, asked: Int64, threads: int
+    ) -> tuple[list[Int64], list[Float32]]:
         """Return the nearest rows in every scenario, best first, and their cosines.
+
+        All rows are compared: with kin hidden, what is nearest may stand in any list.
 
         Parameters
         ----------
         vectors : (n, d) float32
             Of length 1.
+        asked : (n,) int64
+            Which of the records each is of.
+        threads : int
 
         Returns
         -------
@@ -223,17 +246,14 @@ class Hiding:
         list of (n, CANDIDATES) float32
         """
         live = self._store.live_rows
-        is_lone = self._records[self._rows] == 1
-        nearest = [Nearest(len(self._rows), CANDIDATES) for _ in range(self.scenarios)]
-        for start in range(0, len(live), BLOCK):
-            some = live[start : start + BLOCK]
-            products = vectors @ unit(self._store.vectors(some)).T
-            products[(self._rows[:, None] == some) & is_lone[:, None]] = -np.inf
-            for hidden in range(self.scenarios):
-                if hidden:
-                    taxa = self.truth[:, -hidden, None]
-                    products[(taxa == self._agreed[some, -hidden]) & (taxa >= 0)] = -np.inf
-                nearest[hidden].look_at(products, some)
-        found = [one.found() for one in nearest]
+        rows = self._rows[asked]
+        own = np.where(self._records[rows] == 1, rows, -1)
+        nearest = Nearest(len(asked), CANDIDATES, self.scenarios, own, self.truth[asked])
+        with threadpool_limits(threads):
+            for start in range(0, len(live), BLOCK):
+                some = live[start : start + BLOCK]
+                products = vectors @ unit(self._store.vectors(some)).T
+                nearest.look_at(products, some, self._agreed[some], threads)
+        found = [nearest.found(hidden) for hidden in range(self.scenarios)]
         cosines = [np.minimum(np.round(best, 6), 1) for _, best in found]
         return [rows for rows, _ in found], [np.where(np.isneginf(c), 0, c) for c in cosines]

@@ -12,13 +12,13 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.simulation import shuffled
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
+from seqsearch.jobs.hiding import ALIGNED
 from seqsearch.search.candidates import Candidates, align_candidates, unplaced
 from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.tables import Bool, Float32, Int64
 
 DECOYS = 3000  # shuffled references
 CHANCE = 0.999  # quantile of what they reach
-ALIGNED = 20
 LARGEST = 0.01  # share of the library that an island may be; larger ones are parts of it
 LEAST = 100  # rows of a library that has parts
 ASKED = 5  # rows of an island that are compared with the rest

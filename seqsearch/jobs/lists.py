@@ -185,7 +185,7 @@ class _Maker:
                 is_live = np.isin(rows, self._live, assume_unique=True)
                 own, block = rows[is_live], block[is_live]
                 lists.add(self._sketch.of(block, self._threads), own, self._threads)
-                nearest.look_at(queries @ block.T, own)
+                nearest.look_at(queries @ block.T, own, threads=self._threads)
         return _ten_nearest(nearest)
 
     def _tuned(

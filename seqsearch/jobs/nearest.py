@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from seqsearch.tables import Float32, Int64
+from seqsearch.tables import Float32, Int32, Int64
+from seqsearch.threads import spread
 
 
 class Nearest:
-    """The rows with the largest products so far.
+    """The rows with the largest products so far, in scenarios that hide more and more of them.
+
+    Scenario 0 hides one row of each query; scenario j also the rows that agree on its taxon at the
+    j-th lowest rank, and those hidden before.
 
     Parameters
     ----------
@@ -16,31 +21,49 @@ class Nearest:
         q.
     kept : int
         How many a query.
+    scenarios : int
+    own : (q,) int64, optional
+        The row that is hidden; -1: none.
+    truth : (q, ranks) int32, optional
+        Taxa; -1: none. Needed with several scenarios.
     """
 
-    def __init__(self, queries: int, kept: int) -> None:
-        self._kept = kept
-        self._products = np.empty((queries, 0), np.float32)
-        self._rows = np.empty((queries, 0), np.int64)
+    def __init__(
+        self,
+        queries: int,
+        kept: int,
+        scenarios: int = 1,
+        own: Int64 | None = None,
+        truth: Int32 | None = None,
+    ) -> None:
+        self._own = np.full(queries, -1, np.int64) if own is None else own
+        self._truth = np.empty((queries, 0), np.int32) if truth is None else truth
+        self._products = np.full((scenarios, queries, kept), -np.inf, np.float32)
+        self._rows = np.full((scenarios, queries, kept), -1, np.int64)
 
-    def look_at(self, products: Float32, rows: Int64) -> None:
+    def look_at(
+        self, products: Float32, rows: Int64, agreed: Int32 | None = None, threads: int = 1
+    ) -> None:
         """Look at the products of all queries with rows.
 
         Parameters
         ----------
         products : (q, r) float32
-            -inf where a row is not to be found.
         rows : (r,) int64
+        agreed : (r, ranks) int32, optional
+            Taxa that all labels of a row agree on; needed with several scenarios.
+        threads : int
         """
-        best = _largest(products, self._kept)
-        own = np.take_along_axis(products, best, axis=1)
-        together = np.concatenate([self._products, own], axis=1)
-        numbers = np.concatenate([self._rows, rows[best]], axis=1)
-        best = _largest(together, self._kept)
-        self._products = np.take_along_axis(together, best, axis=1)
-        self._rows = np.take_along_axis(numbers, best, axis=1)
+        taxa = np.empty((len(rows), 0), np.int32) if agreed is None else agreed
 
-    def found(self) -> tuple[Int64, Float32]:
+        def task(start: int, stop: int) -> None:
+            own, truth = self._own[start:stop], self._truth[start:stop]
+            best, found = self._products[:, start:stop], self._rows[:, start:stop]
+            _look(products[start:stop], rows, taxa, own, truth, best, found)
+
+        spread(task, len(products), threads)
+
+    def found(self, scenario: int = 0) -> tuple[Int64, Float32]:
         """Return what was kept, largest product first.
 
         Returns
@@ -50,17 +73,37 @@ class Nearest:
         (q, k) float32
             Products; -inf where there are fewer.
         """
-        order = np.argsort(-self._products, axis=1, kind="stable")
-        products = np.take_along_axis(self._products, order, axis=1)
-        rows = np.take_along_axis(self._rows, order, axis=1)
-        missing = self._kept - products.shape[1]
-        if missing > 0:
-            products = np.pad(products, ((0, 0), (0, missing)), constant_values=-np.inf)
-            rows = np.pad(rows, ((0, 0), (0, missing)))
-        return np.where(np.isneginf(products), -1, rows), products
+        return self._rows[scenario], self._products[scenario]
 
 
-def _largest(products: Float32, count: int) -> Int64:
-    if products.shape[1] <= count:
-        return np.broadcast_to(np.arange(products.shape[1]), products.shape)
-    return np.argpartition(products, -count, axis=1)[:, -count:]
+@njit(nogil=True, cache=True)
+def _look(
+    products: Float32,
+    rows: Int64,
+    agreed: Int32,
+    own: Int64,
+    truth: Int32,
+    best: Float32,
+    found: Int64,
+) -> None:
+    scenarios, last, ranks = len(best), best.shape[2] - 1, truth.shape[1]
+    for i in range(len(products)):
+        for r in range(len(rows)):
+            product = products[i, r]
+            # The last scenario has the fewest rows to choose from, so its bound is the lowest.
+            if product <= best[scenarios - 1, i, last]:
+                continue
+            seen = 0 if rows[r] == own[i] else scenarios  # how many scenarios show this row
+            for hidden in range(1, seen):
+                taxon = truth[i, ranks - hidden]
+                if taxon >= 0 and taxon == agreed[r, ranks - hidden]:
+                    seen = hidden
+                    break
+            for s in range(seen):
+                at = last
+                if product <= best[s, i, at]:
+                    continue
+                while at > 0 and best[s, i, at - 1] < product:
+                    best[s, i, at], found[s, i, at] = best[s, i, at - 1], found[s, i, at - 1]
+                    at -= 1
+                best[s, i, at], found[s, i, at] = product, rows[r]

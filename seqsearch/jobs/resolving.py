@@ -9,12 +9,14 @@ from seqsearch.analytics.resolvability import FIELDS, Resolvability
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import unit
-from seqsearch.jobs.selfsearch import Found, SelfSearch
+from seqsearch.jobs.selfsearch import SelfSearch
 from seqsearch.search.align import align
+from seqsearch.search.candidates import Candidates, align_candidates, alignments_of
 from seqsearch.tables import Bool, Float32, Int32, Int64, lists_from
 
 WIDEST = 50  # sequences of a taxon among which the two farthest apart are looked for
 AT_LEAST = 1_000_000  # pairs that are merged at once
+OTHERS = 8  # nearest candidates of other taxa that a record is aligned with
 SAME = 1 - 1e-6  # identity of sequences that are the same where they overlap
 
 
@@ -61,16 +63,30 @@ def resolve(store: IndexStore, encoder: Encoder, threads: int = 0) -> Resolvabil
     """
     search, taxonomy = SelfSearch(store, encoder, threads), store.taxonomy
     pairs = Pairs(len(taxonomy))
-    for found in search.whole():
-        pairs.add(*_others(store, search.hiding.truth[found.asked, -1], found))
+    for asked, batch, nearest in search.nearest():
+        own = search.hiding.truth[asked, -1]
+        others = _with_rows(nearest, search.hiding.has_other(own, nearest.rows))
+        found = align_candidates(others, batch, store, OTHERS, "both", threads)
+        pairs.add(*_others(store, own, found))
     return _table(store, search, pairs, _within(store, search, threads))
 
 
-def _others(store: IndexStore, own: Int32, found: Found) -> tuple[Int64, Int64, Float32]:
+def _with_rows(found: Candidates, kept: Bool) -> Candidates:
+    """Return candidates without some of their rows; what is kept moves up."""
+    order = np.argsort(~kept, axis=1, kind="stable")
+    rows, similarities, strands = (
+        np.take_along_axis(values, order, axis=1)
+        for values in (np.where(kept, found.rows, -1), found.similarities, found.strands)
+    )
+    similarities = np.where(rows >= 0, similarities, np.float32(0))
+    return Candidates(rows, similarities, strands, similarities)
+
+
+def _others(store: IndexStore, own: Int32, found: Candidates) -> tuple[Int64, Int64, Float32]:
     """Return own taxon, another's and the identity, of candidates with another lowest taxon."""
     votes, lowest = store.votes, store.taxonomy.lineage[:, -1]
-    identity = np.nan_to_num(found.alignments.supported_identity, nan=0.0)
-    rows = found.candidates.rows[:, : identity.shape[1]]
+    identity = np.nan_to_num(alignments_of(found).supported_identity, nan=0.0)
+    rows = found.rows[:, : identity.shape[1]]
     at, which = np.nonzero((rows >= 0) & (own >= 0)[:, None])
     row = rows[at, which]
     labels = np.diff(votes.start)[row]

@@ -12,15 +12,19 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
-from seqsearch.jobs.hiding import CANDIDATES, Hiding
+from seqsearch.jobs.hiding import ALIGNED, CANDIDATES, Hiding
 from seqsearch.search.align import Alignments
 from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
-from seqsearch.search.candidates import Candidates, align_candidates, unplaced
+from seqsearch.search.candidates import (
+    Candidates,
+    align_candidates,
+    alignments_of,
+    unplaced,
+)
 from seqsearch.search.retrieve import open_retriever
 from seqsearch.tables import Bool, Float32, Float64, Int32, Int64
 
 AT_ONCE = 4096  # records
-ALIGNED = 20  # candidates, as of queries by default
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,7 @@ class Found:
     @property
     def alignments(self) -> Alignments:
         """(a, v): of the best candidates."""
-        if self.candidates.alignments is None:
-            raise ValueError("candidates were not aligned")
-        return self.candidates.alignments
+        return alignments_of(self.candidates)
 
     @property
     def edits(self) -> Float32:
@@ -98,13 +100,18 @@ class SelfSearch:
         records = np.append(0, np.cumsum(votes.records))[votes.start]
         self._is_lone: Bool = np.diff(records)[self.rows] == 1
 
-    def whole(self) -> Iterator[Found]:
-        """Search for the records as they are."""
+    def nearest(self) -> Iterator[tuple[Int64, SequenceBatch, Candidates]]:
+        """Yield records as they are, by number, with their nearest rows; nothing is aligned."""
         for start in range(0, len(self.rows), AT_ONCE):
             asked = np.arange(start, min(start + AT_ONCE, len(self.rows)))
             distinct, place = np.unique(self.rows[asked], return_inverse=True)
             batch = self._store.sequences(distinct).take(place)
-            yield self._search(asked, batch, self._store.vectors(distinct)[place])
+            yield asked, batch, self._nearest(asked, batch, self._store.vectors(distinct)[place])
+
+    def whole(self) -> Iterator[Found]:
+        """Search for the records as they are."""
+        for asked, batch, nearest in self.nearest():
+            yield self._judged(asked, batch, nearest)
 
     def halves(self, asked: Int64, is_second: bool) -> Found:
         """Search for one half of each of some records.
@@ -116,22 +123,26 @@ class SelfSearch:
         """
         distinct, place = np.unique(self.rows[asked], return_inverse=True)
         batch = _half(self._store.sequences(distinct).take(place), is_second)
-        return self._search(asked, batch, self._encoder.encode(batch))
+        return self._judged(asked, batch, self._nearest(asked, batch, self._encoder.encode(batch)))
 
-    def _search(self, asked: Int64, batch: SequenceBatch, vectors: Float32) -> Found:
-        store, threads = self._store, self._threads
+    def _nearest(self, asked: Int64, batch: SequenceBatch, vectors: Float32) -> Candidates:
+        """Return the nearest rows but for the record itself."""
         rows, cosines = self._retriever.search(vectors, CANDIDATES + 1)
         is_own = (rows == self.rows[asked, None]) & self._is_lone[asked, None]
         rows, cosines = np.where(is_own, -1, rows), np.where(is_own, 0, cosines)
         behind = np.argsort(rows < 0, axis=1, kind="stable")[:, :CANDIDATES]
-        found = unplaced(
+        return unplaced(
             np.take_along_axis(rows, behind, axis=1),
             np.take_along_axis(cosines, behind, axis=1),
             batch,
-            store,
-            threads,
+            self._store,
+            self._threads,
         )
-        found = align_candidates(found, batch, store, ALIGNED, "both", threads)
+
+    def _judged(self, asked: Int64, batch: SequenceBatch, nearest: Candidates) -> Found:
+        """Align the candidates and let them vote."""
+        store, threads = self._store, self._threads
+        found = align_candidates(nearest, batch, store, ALIGNED, "both", threads)
         judged = self.hiding.judge(0, asked, found, batch.lengths, threads)
         taxa = judged.ballots.taxon
         probable = probabilities(

@@ -173,6 +173,19 @@ def align_candidates(
     )
 
 
+def alignments_of(found: Candidates) -> Alignments:
+    """Return the alignments of candidates that were aligned.
+
+    Raises
+    ------
+    ValueError
+        They were not.
+    """
+    if found.alignments is None:
+        raise ValueError("candidates were not aligned")
+    return found.alignments
+
+
 def hits_of(found: Candidates, queries: Int64, count: int) -> Hits:
     """Return the best candidates as rows.
 

@@ -287,7 +287,7 @@ def test_what_is_hidden_neither_is_found_nor_votes(plain: Path) -> None:
     sample = calibrating._sample(store)
     hiding = Hiding(store, sample.rows, sample.entries)
     vectors = store.vectors(np.arange(store.rows))[sample.rows]
-    found, cosines = hiding.nearest(vectors)
+    found, cosines = hiding.nearest(vectors, np.arange(len(vectors)), 2)
     lineage, votes = store.taxonomy.lineage, store.votes
     for hidden in range(hiding.scenarios):
         asked = np.flatnonzero(hiding.is_possible(hidden))
