@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
@@ -154,11 +155,22 @@ def write_array(
     A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
     """
     with path.open("wb") as handle:
-        described = np.lib.format.dtype_to_descr(kind)
-        header = {"descr": described, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(handle, header)
+        handle.write(array_header(kind, shape))
         for block in blocks:
             handle.write(np.ascontiguousarray(block).data)
+
+
+def array_header(kind: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """Return the beginning of a .npy file; it is as long for any number of rows (numpy's room).
+
+    >>> len(array_header(np.dtype(np.uint8), (0,))), len(array_header(np.dtype("u1"), (10**12,)))
+    (128, 128)
+    """
+    buffer = io.BytesIO()
+    described = np.lib.format.dtype_to_descr(kind)
+    header = {"descr": described, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
 
 
 def mapped_array(path: Path) -> np.ndarray[Any, Any]:
