@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -147,25 +148,78 @@ def write_parquet(table: pa.Table, path: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
+class ArrayWriter:
+    """A .npy file written block by block; use as a context manager.
+
+    A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
+
+    Parameters
+    ----------
+    path : Path
+    kind : numpy dtype
+    shape : tuple of int
+        Of all blocks together; see `set_length`.
+    done : int
+        Go on after so many lines of a file that is there; what follows them is cut off.
+
+    Raises
+    ------
+    FolderError
+        The file has fewer lines than are said to be done.
+    """
+
+    def __init__(self, path: Path, kind: np.dtype, shape: tuple[int, ...], done: int = 0) -> None:
+        self._path, self._kind, self._shape = path, kind, shape
+        header = _array_header(kind, shape)
+        size = len(header) + done * kind.itemsize * math.prod(shape[1:])
+        if done and (not path.is_file() or path.stat().st_size < size):
+            raise FolderError(path, f"lacks some of the {done:,} lines that were written")
+        self._handle = path.open("r+b" if done else "wb")
+        with naming(path):
+            self._handle.write(header)
+            self._handle.truncate(size)
+            self._handle.seek(size)
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, block: np.ndarray[Any, Any]) -> None:
+        """Write the next lines."""
+        with naming(self._path):
+            self._handle.write(np.ascontiguousarray(block).data)
+
+    def flush(self) -> None:
+        """Bring all to disk."""
+        with naming(self._path):
+            self._handle.flush()
+            flush_to_disk(self._path)
+
+    def set_length(self, lines: int) -> None:
+        """Say how many lines the file has, where that was not known before."""
+        with naming(self._path):
+            self._handle.seek(0)
+            self._handle.write(_array_header(self._kind, (lines, *self._shape[1:])))
+
+    def close(self) -> None:
+        """Close the file."""
+        with naming(self._path):
+            self._handle.close()
+
+
 def write_array(
     blocks: Iterable[np.ndarray], kind: np.dtype, shape: tuple[int, ...], path: Path
 ) -> None:
-    """Write a .npy file block by block.
-
-    A full disk raises an error that says so; `np.save` gives no reason, a memory map would crash.
-    """
-    with path.open("wb") as handle:
-        handle.write(array_header(kind, shape))
+    """Write a .npy file of blocks; see `ArrayWriter`."""
+    with ArrayWriter(path, kind, shape) as writer:
         for block in blocks:
-            handle.write(np.ascontiguousarray(block).data)
+            writer.append(block)
 
 
-def array_header(kind: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """Return the beginning of a .npy file; it is as long for any number of rows (numpy's room).
-
-    >>> len(array_header(np.dtype(np.uint8), (0,))), len(array_header(np.dtype("u1"), (10**12,)))
-    (128, 128)
-    """
+def _array_header(kind: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """Return the beginning of a .npy file; it is as long for any number of lines (numpy's room)."""
     buffer = io.BytesIO()
     described = np.lib.format.dtype_to_descr(kind)
     header = {"descr": described, "fortran_order": False, "shape": shape}

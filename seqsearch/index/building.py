@@ -41,7 +41,7 @@ class Steps:
     def __str__(self) -> str:
         if self.rows:
             return f"{self.encoded:,} of {self.rows:,} sequences encoded"
-        return f"{len(self.sources):,} libraries read"
+        return f"{len(self.sources):,} libraries read" if self.sources else "nothing read yet"
 
 
 class Building:
@@ -59,8 +59,9 @@ class Building:
         self.folder = index / FOLDER
         self.plan = json.loads(json.dumps(plan))
         found = _read(index)
-        self.is_resumed = found is not None and found[0] == self.plan
-        self.steps = found[1] if found is not None and self.is_resumed else Steps()
+        is_same = found is not None and found[0] == self.plan
+        self.steps = found[1] if found is not None and is_same else Steps()
+        self.is_resumed = self.steps != Steps()
 
     def note(self, **changes: Any) -> None:
         """Write down what has been done; it must be on disk."""
@@ -74,7 +75,7 @@ def unfinished(index: Path) -> str:
     found = _read(index)
     if found is not None:
         return str(found[1])
-    return "nothing read yet" if (index / FOLDER).is_dir() else ""
+    return str(Steps()) if (index / FOLDER).is_dir() else ""
 
 
 def _read(index: Path) -> tuple[dict[str, Any], Steps] | None:

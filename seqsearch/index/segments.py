@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +15,13 @@ import pyarrow.parquet as pq
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
-from seqsearch.index.spill import LABEL_FIELDS, Spill
+from seqsearch.index.spill import LABEL_FIELDS, SEQUENCES, Spill
 from seqsearch.tables import (
+    ArrayWriter,
     Float32,
     Int64,
-    UInt8,
-    array_header,
-    flush_to_disk,
     lists_from,
     mapped_array,
-    naming,
     one_array,
     to_numpy,
     whole_file,
@@ -118,34 +115,32 @@ def write_vectors(
     flushed : callable
         Told now and then how many rows' vectors are on disk.
     """
-    offsets = np.asarray(mapped_array(folder / "offsets.npy"))
-    bases = mapped_array(folder / "sequences.u8.npy")
+    offsets = np.load(folder / "offsets.npy", allow_pickle=False)
     rows, path = len(offsets) - 1, folder / VIEW / "vectors.f16.npy"
-    header = array_header(np.dtype(np.float16), (rows, dim))
     path.parent.mkdir(exist_ok=True)
-    with naming(folder), path.open("r+b" if done else "wb") as handle:
-        handle.write(header)
-        handle.truncate(len(header) + done * dim * 2)
-        handle.seek(0, io.SEEK_END)
+    with (
+        (folder / SEQUENCES).open("rb") as bases,
+        ArrayWriter(path, np.dtype(np.float16), (rows, dim), done) as writer,
+    ):
         for stop, vectors in prefetch(_encoded(encode, bases, offsets, done)):
-            handle.write(vectors.astype(np.float16).data)
+            writer.append(vectors.astype(np.float16))
             report(stop, rows)
             if stop % FLUSHED == 0 or stop == rows:
-                handle.flush()
-                flush_to_disk(path)
+                writer.flush()
                 flushed(stop)
 
 
 def _encoded(
-    encode: Callable[[SequenceBatch], Float32], bases: UInt8, offsets: Int64, done: int
+    encode: Callable[[SequenceBatch], Float32], bases: BinaryIO, offsets: Int64, done: int
 ) -> Iterator[tuple[int, Float32]]:
     """Yield the vectors of the next `BLOCK` sequences, and where these end."""
     rows = len(offsets) - 1
+    bases.seek(offsets[done] - offsets[-1], io.SEEK_END)  # they are the end of the file
     for start in range(done, rows, BLOCK):
         stop = min(start + BLOCK, rows)
-        own, ends = bases[offsets[start] : offsets[stop]], offsets[start : stop + 1]
-        names = pa.nulls(stop - start, pa.string())
-        yield stop, encode(SequenceBatch(names, np.array(own), ends - offsets[start]))
+        ends = offsets[start : stop + 1] - offsets[start]
+        own = np.fromfile(bases, np.uint8, ends[-1])
+        yield stop, encode(SequenceBatch(pa.nulls(stop - start, pa.string()), own, ends))
 
 
 def _binary(digests: UInt64) -> pa.Array:

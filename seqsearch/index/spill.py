@@ -6,12 +6,10 @@ lineages; bases and names go to files.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -25,14 +23,13 @@ from seqsearch.errors import FolderError
 from seqsearch.libraries.distinct import DistinctLines, first_places
 from seqsearch.memory import Memory
 from seqsearch.tables import (
+    ArrayWriter,
     Int64,
-    array_header,
     delete,
-    flush_to_disk,
     mapped_array,
-    naming,
     one_array,
     to_numpy,
+    whole_file,
     write_parquet,
 )
 
@@ -82,7 +79,9 @@ class Spill:
         What the mark says is not all there.
     """
 
-    def __init__(self, folder: Path, segment: Path, memory: Memory, mark: Mark | None = None):
+    def __init__(
+        self, folder: Path, segment: Path, memory: Memory, mark: Mark | None = None
+    ) -> None:
         self.folder, self.sequences, self.memory = folder, segment / SEQUENCES, memory
         folder.mkdir(parents=True, exist_ok=True)
         segment.mkdir(parents=True, exist_ok=True)
@@ -93,7 +92,7 @@ class Spill:
         self.bases, self.lines, self._parts = self.mark.bases, self.mark.lines, self.mark.parts
         self._clear()
         self._load()
-        self._handle = self._open()
+        self._writer = ArrayWriter(self.sequences, _BASES, (0,), self.mark.bases)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -127,8 +126,7 @@ class Spill:
         before = len(self)
         row = self._rows.add(digests(batch))
         fresh = batch.take(first_places(row, before))
-        with naming(self.sequences):
-            self._handle.write(fresh.bytes.data)
+        self._writer.append(fresh.bytes)
         self._lengths.append(fresh.lengths)
         self.bases += len(fresh.bytes)
         self.lines += len(labels)
@@ -151,38 +149,33 @@ class Spill:
         known = sum(pq.read_metadata(path).num_rows for path in self._files("lineages"))
         lineages = self._lineages.table(since=known)
         write_parquet(lineages, self.folder / f"lineages-{mark.number:05d}.parquet")
-        with naming(self.sequences):
-            self._handle.flush()
-            flush_to_disk(self.sequences)
+        self._writer.flush()
         self.mark = Mark(mark.number + 1, len(self), self.bases, self.lines, self._parts)
         return self.mark
 
     def finish(self) -> None:
         """Complete the file of the sequences."""
         self._write_lines()
-        with naming(self.sequences):
-            self._handle.seek(0)
-            self._handle.write(array_header(_BASES, (self.bases,)))
-            self._handle.close()
+        self._writer.set_length(self.bases)
+        self._writer.close()
 
     def keep(self, rows: Int64) -> None:
         """Leave all rows but some out of the file of the sequences, after `finish`."""
         offsets = self.offsets
-        everything = SequenceBatch(pa.nulls(len(self), pa.string()), self._mapped(), offsets)
+        mapped = np.asarray(mapped_array(self.sequences))
+        everything = SequenceBatch(pa.nulls(len(self), pa.string()), mapped, offsets)
         bases = int(np.diff(offsets)[rows].sum())
-        shorter = self.sequences.with_suffix(".tmp")
-        with naming(self.sequences), shorter.open("wb") as handle:
-            handle.write(array_header(_BASES, (bases,)))
+        with (
+            whole_file(self.sequences) as temporary,
+            ArrayWriter(temporary, _BASES, (bases,)) as writer,
+        ):
             for start in range(0, len(rows), ROWS):
-                handle.write(everything.take(rows[start : start + ROWS]).bytes.data)
-        shorter.replace(self.sequences)
-
-    def _mapped(self) -> np.ndarray[Any, Any]:
-        return np.asarray(mapped_array(self.sequences))
+                writer.append(everything.take(rows[start : start + ROWS]).bytes)
+            writer.flush()
 
     def close(self) -> None:
         """Close the file of the sequences, complete or not."""
-        self._handle.close()
+        self._writer.close()
 
     def find(self, digests: UInt64) -> Int64:
         """Return (m,) int64: the row of each sequence, by its hash; -1 where it has none."""
@@ -311,20 +304,6 @@ class Spill:
             self._lengths.append(to_numpy(rows["length"]))
         for path in self._files("lineages"):
             self._lineages.add(pq.read_table(path))
-
-    def _open(self) -> io.BufferedRandom | io.BufferedWriter:
-        with naming(self.sequences):
-            header = array_header(_BASES, (0,))
-            if not self.mark.bases:
-                handle: io.BufferedRandom | io.BufferedWriter = self.sequences.open("wb")
-                handle.write(header)
-                return handle
-            if self.sequences.stat().st_size < len(header) + self.mark.bases:
-                raise FolderError(self.sequences, "lacks sequences of an unfinished build")
-            handle = self.sequences.open("r+b")
-            handle.truncate(len(header) + self.mark.bases)
-            handle.seek(0, io.SEEK_END)
-            return handle
 
 
 def _by_rows(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
