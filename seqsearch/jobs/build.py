@@ -79,6 +79,9 @@ def build_index(
 ) -> Change:
     r"""Build an index of reference libraries.
 
+    One that was killed goes on where it was when it is built again with the same settings from the
+    same files; anything else starts anew.
+
     Parameters
     ----------
     libraries : path or list of paths
@@ -128,6 +131,8 @@ def build_index(
         building = Building(folder, {**decisive, **inputs.stamps()})
         with IndexWriter(folder, None, building.is_resumed) as writer:
             resumed = str(building.steps) if building.is_resumed else ""
+            if resumed:
+                progress(f"going on: {resumed}", building.steps.mark.rows, None)
             described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
             read_inputs(writer, building, inputs, encoder, memory, progress)
             encode_segment(writer, encoder, progress, building)

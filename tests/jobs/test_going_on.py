@@ -66,8 +66,12 @@ class Seen:
 
     def __init__(self) -> None:
         self.first: dict[str, int] = {}
+        self.told = ""  # that it goes on, and from where
 
     def __call__(self, stage: str, done: int, fraction: float | None) -> None:
+        if stage.startswith("going on: "):
+            self.told = stage.removeprefix("going on: ")
+            return
         self.first.setdefault(stage, done)
 
 
@@ -136,6 +140,7 @@ def test_it_goes_on(
     change = make(files, tmp_path / "index", seen)
     assert seen.first == first
     assert re.fullmatch(says, change.resumed or "nothing read yet")
+    assert seen.told == change.resumed
     assert make(files, tmp_path / "other", Seen()).resumed == ""
     assert_same(tmp_path / "index", tmp_path / "other", hashes)
 
