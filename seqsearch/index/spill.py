@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from seqsearch.dna.batch import SequenceBatch
@@ -263,14 +264,15 @@ class Spill:
     def _database(self, **tables: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a DuckDB with the view `lines` and some tables beside it."""
         sorting = str(self.folder / "sorting")
-        files = [str(path) for path in self._files("lines")]
+        # Not DuckDB's own reader, which would take signs in a folder's name for a pattern.
+        lines = pads.dataset(self._files("lines"))
         try:
             with duckdb.connect(
                 config={"memory_limit": self.memory.database, "temp_directory": sorting}
             ) as connection:
                 for name, table in tables.items():
                     connection.register(name, table)
-                connection.read_parquet(files).create_view("lines")
+                connection.register("lines", lines)
                 yield connection
         except duckdb.OutOfMemoryException as error:
             problem = f"too little memory to sort the labels: {error}"

@@ -82,7 +82,7 @@ def written(segment: Path) -> list[tuple[str, list[Said]]]:
 def test_rows_and_labels_are_those_of_a_loop(
     records: list[Record], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("spill")
+    folder = tmp_path_factory.mktemp("it's [a] spill*")
     cuts = sorted(data.draw(st.sets(st.integers(0, len(records) - 1), max_size=3)) | {0})
     mark, rows = Mark(), data.draw(st.integers(1, 4))
     with pytest.MonkeyPatch.context() as patch:
