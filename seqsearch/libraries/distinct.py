@@ -35,7 +35,7 @@ class DistinctLines:
         [1, 2]
         """
         before = len(self)
-        numbers = self._numbering.add(_line_digests(lines))
+        numbers = self._numbering.add(line_digests(lines))
         self._parts.append(lines.take(pa.array(first_places(numbers, before))))
         return numbers
 
@@ -52,7 +52,7 @@ def first_places(numbers: Int64, before: int) -> Int64:
     return new[np.unique(numbers[new], return_index=True)[1]]
 
 
-def _line_digests(lines: pa.Table) -> UInt64:
+def line_digests(lines: pa.Table) -> UInt64:
     """(n, 2) uint64: a hash of each line, the same in any order of the columns."""
     total = np.zeros((len(lines), 2), np.uint64)
     for name in lines.column_names:

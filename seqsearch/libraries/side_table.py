@@ -18,7 +18,7 @@ import pyarrow.csv as pv
 from seqsearch.dna.digests import Numbering, text_digests
 from seqsearch.dna.reading import open_bytes
 from seqsearch.errors import InputError
-from seqsearch.libraries.distinct import DistinctLines, first_places
+from seqsearch.libraries.distinct import DistinctLines, first_places, line_digests
 from seqsearch.libraries.fasta_lineage import parse_lineages
 from seqsearch.libraries.names import RANK_ORDER, known_names
 from seqsearch.libraries.records import first_problem, problems_where
@@ -50,7 +50,7 @@ class SideTable:
         self.ranks, self.first_id = ranks, ""
         self.notes: list[str] = []
         self._without_id = 0
-        self._ids, self._lines, self._paths = Numbering(), DistinctLines(), DistinctLines()
+        self._ids, self._lines, self._paths = Numbering(), DistinctLines(), Numbering()
         self._path_of_line: Int64 = np.empty(0, np.int64)
         self._line: Int64 = np.empty(0, np.int64)  # first of each id
         self._has_two: Bool = np.empty(0, np.bool_)
@@ -69,8 +69,9 @@ class SideTable:
         self.first_id = self.first_id or ids[0].as_py()
         known, before = len(self._lines), len(self)
         line = self._lines.add(lines)
-        new = self._paths.add(self._lines.table(since=known).select(list(self.ranks)))
-        self._path_of_line = np.concatenate([self._path_of_line, new])
+        new = lines.take(pa.array(first_places(line, known))).select(list(self.ranks))
+        path = self._paths.add(line_digests(new))
+        self._path_of_line = np.concatenate([self._path_of_line, path])
         number = self._ids.add(text_digests(ids))
         self._line = np.concatenate([self._line, line[first_places(number, before)]])
         more = np.zeros(len(self) - before, np.bool_)
