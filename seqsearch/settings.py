@@ -18,6 +18,7 @@ COVERAGE = "coverage"  # the item of a rule that is no rank
 DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
 RULE = "RANK>=PERCENT, more of them behind commas, in quotes, as in 'species>=97,genus>=95'"
 NO_RULE = "a rule beside it"
+SIZES = {"K": 10, "M": 20, "G": 30, "T": 40}  # powers of 2
 NO_THRESHOLD = "none beside a rule, which names by identity"
 
 
@@ -39,6 +40,8 @@ class BuildSettings:
         One of `VECTORS`: numbers of 16 or 8 bits; auto takes 8 for large libraries.
     calibrate : bool
         Whether the library is asked for its own references, to calibrate probabilities on it.
+    memory : str, int or None
+        What buffers and sorting may take, in bytes or as "8G"; None: half of what is available.
     """
 
     encoder: str = DEFAULT_ENCODER
@@ -47,12 +50,19 @@ class BuildSettings:
     calibrate: bool = True
     device: str = "auto"
     threads: int = 0
+    memory: str | int | None = None
 
     def __post_init__(self) -> None:
         _check(self.search in SEARCHES, "search", self.search, " or ".join(SEARCHES))
         _check(self.vectors in VECTORS, "vectors", self.vectors, " or ".join(VECTORS))
         _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
+        _ = None if self.memory is None else bytes_of(self.memory)
+
+    def that_decide(self) -> dict[str, Any]:
+        """Return the settings that change what is in an index, to compare two builds."""
+        aside = ("threads", "device", "memory")
+        return {k: v for k, v in asdict(self).items() if k not in aside}
 
 
 @dataclass(frozen=True)
@@ -163,6 +173,29 @@ class QuerySettings:
     def that_decide(self) -> dict[str, Any]:
         """Return the settings that change what is in a run folder, to compare two runs."""
         return {k: v for k, v in asdict(self).items() if k not in ("threads", "device")}
+
+
+def bytes_of(size: str | int) -> int:
+    """Return a size in bytes; K, M, G and T are powers of 1,024.
+
+    Raises
+    ------
+    SettingsError
+        It is no size.
+
+    Examples
+    --------
+    >>> bytes_of("1.5G"), bytes_of("800 mb"), bytes_of(4096)
+    (1610612736, 838860800, 4096)
+    """
+    text = str(size).strip().upper().removesuffix("B").removesuffix("I")
+    number, shift = (text[:-1], SIZES[text[-1]]) if text[-1:] in SIZES else (text, 0)
+    try:
+        found = float(number) * 2**shift
+    except ValueError:
+        found = 0.0
+    _check(1 <= found < 2**62, "memory", size, "a size, as 8G, 500M or a number of bytes")
+    return int(found)
 
 
 def _check(holds: bool, setting: str, value: object, expected: str) -> None:

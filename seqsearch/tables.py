@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import json
+import math
 import os
 import re
 import shutil
@@ -156,24 +158,55 @@ class ArrayWriter:
     path : Path
     kind : numpy dtype
     shape : tuple of int
-        Of all blocks together.
+        Of all blocks together; see `set_length`.
+    done : int
+        Go on after so many lines of a file that is there; what follows them is cut off.
+
+    Raises
+    ------
+    FolderError
+        The file has fewer lines than are said to be done.
     """
 
-    def __init__(self, path: Path, kind: np.dtype, shape: tuple[int, ...]) -> None:
-        self._handle = path.open("wb")
-        described = np.lib.format.dtype_to_descr(kind)
-        header = {"descr": described, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._handle, header)
+    def __init__(self, path: Path, kind: np.dtype, shape: tuple[int, ...], done: int = 0) -> None:
+        self._path, self._kind, self._shape = path, kind, shape
+        header = _array_header(kind, shape)
+        size = len(header) + done * kind.itemsize * math.prod(shape[1:])
+        if done and (not path.is_file() or path.stat().st_size < size):
+            raise FolderError(path, f"lacks some of the {done:,} lines that were written")
+        self._handle = path.open("r+b" if done else "wb")
+        with naming(path):
+            self._handle.write(header)
+            self._handle.truncate(size)
+            self._handle.seek(size)
 
     def __enter__(self) -> ArrayWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handle.close()
+        self.close()
 
     def append(self, block: np.ndarray[Any, Any]) -> None:
         """Write the next lines."""
-        self._handle.write(np.ascontiguousarray(block).data)
+        with naming(self._path):
+            self._handle.write(np.ascontiguousarray(block).data)
+
+    def flush(self) -> None:
+        """Bring all to disk."""
+        with naming(self._path):
+            self._handle.flush()
+            flush_to_disk(self._path)
+
+    def set_length(self, lines: int) -> None:
+        """Say how many lines the file has, where that was not known before."""
+        with naming(self._path):
+            self._handle.seek(0)
+            self._handle.write(_array_header(self._kind, (lines, *self._shape[1:])))
+
+    def close(self) -> None:
+        """Close the file."""
+        with naming(self._path):
+            self._handle.close()
 
 
 def write_array(
@@ -183,6 +216,15 @@ def write_array(
     with ArrayWriter(path, kind, shape) as writer:
         for block in blocks:
             writer.append(block)
+
+
+def _array_header(kind: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """Return the beginning of a .npy file; it is as long for any number of lines (numpy's room)."""
+    buffer = io.BytesIO()
+    described = np.lib.format.dtype_to_descr(kind)
+    header = {"descr": described, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
 
 
 def mapped_array(path: Path) -> np.ndarray[Any, Any]:

@@ -80,7 +80,7 @@ class Taxonomy:
         parents, names, taxon_ranks = [], [], []
         total = 0
         for position, column in enumerate(columns):
-            codes, words = _codes(column)
+            codes, words = sorted_codes(column)
             has_name = codes >= 0
             # Sorting by (parent, word) numbers the taxa by what they are, not by who came first.
             keys = (current[has_name].astype(np.int64) + 1) * max(len(words), 1) + codes[has_name]
@@ -93,15 +93,21 @@ class Taxonomy:
         parent = np.concatenate(parents) if parents else np.empty(0, np.int32)
         rank = np.concatenate(taxon_ranks) if parents else np.empty(0, np.int32)
         name = one_array(pa.chunked_array(names, pa.string()))
-        taxonomy = cls(
-            tuple(ranks),
-            parent,
-            rank,
-            name,
-            _external(external_ids, current, total),
-            _lineages(parent, rank, len(ranks)),
-        )
-        return taxonomy, current
+        ids = _external(external_ids, current, total)
+        return cls.from_parents(ranks, parent, rank, name, ids), current
+
+    @classmethod
+    def from_parents(
+        cls,
+        ranks: Sequence[str],
+        parent: Int32,
+        rank: Int32,
+        name: pa.StringArray,
+        external_id: pa.StringArray,
+    ) -> Taxonomy:
+        """Return a taxonomy that is numbered already; see the attributes."""
+        lineage = _lineages(parent, rank, len(ranks))
+        return cls(tuple(ranks), parent, rank, name, external_id, lineage)
 
     def names_at(self, taxa: Int32 | Int64, rank: int) -> pa.StringArray:
         """Return the name at one rank for each taxon, null at gaps, below, and for taxon -1."""
@@ -124,7 +130,7 @@ class Taxonomy:
         return pc.binary_join_element_wise(*columns, ";", null_handling="skip")
 
 
-def _codes(column: pa.Array) -> tuple[Int64, pa.StringArray]:
+def sorted_codes(column: pa.Array) -> tuple[Int64, pa.StringArray]:
     """Return each value's place among the sorted distinct words; -1 for null and ""."""
     encoded = one_array(pc.dictionary_encode(column))
     words = encoded.dictionary.cast(pa.string())

@@ -68,7 +68,11 @@ SMALL, MIDDLE, LARGE = 60, 100_000, 1_200_000  # before, among and after the seq
 
 @pytest.mark.parametrize(
     ("size", "inside"),
-    [(SMALL, "encoder/config.json"), (MIDDLE, "segments/0001"), (LARGE, "segments/0001")],
+    [
+        (SMALL, "encoder/config.json"),
+        (MIDDLE, "segments/0001/sequences.u8.npy"),
+        (LARGE, "segments/0001/default/vectors.f16.npy"),
+    ],
 )
 def test_build(size: int, inside: str, place: Place) -> None:
     build = ("index", "build", place.library, "--taxonomy", place.table, "-o", place.out, *PLAIN)
@@ -138,10 +142,10 @@ def test_call(place: Place, hashes: Any) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB."""
+    """A disk of 2.5 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2500k", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -154,7 +158,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_is_full(
     small_disk: Path, tiny_index: Path, place: Place, hashes: Any, fails: Any, command: Any
 ) -> None:
-    index = shutil.copytree(tiny_index, small_disk / "index")  # 1.3 MB
+    index = shutil.copytree(tiny_index, small_disk / "index")  # 1.6 MB
     before = hashes(small_disk)
     full = "No space left on device"
     build = ("index", "build", place.library, "--taxonomy", place.table, *PLAIN)

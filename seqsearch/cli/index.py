@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from seqsearch.cli.options import Device, Format, Json, Overwrite, Quiet, Taxonomy, Threads
+from seqsearch.cli.options import (
+    Device,
+    Format,
+    Json,
+    Memory,
+    Overwrite,
+    Quiet,
+    Taxonomy,
+    Threads,
+)
 from seqsearch.cli.screen import progress, say, say_json, say_table, warn
 from seqsearch.settings import DEFAULT_ENCODER
 
@@ -53,11 +62,12 @@ def build(
     ] = None,
     device: Device = "auto",
     threads: Threads = 0,
+    memory: Memory = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Build an index of reference libraries.
+    """Build an index of reference libraries; one that was cut off goes on where it was.
 
     Example: seqsearch index build refs.fasta.gz --taxonomy refs.tsv -o indexes/coi
     """
@@ -73,7 +83,7 @@ def build(
             marker=marker,
             overwrite=overwrite,
             exclude=exclude,
-            settings=BuildSettings(encoder, search, vectors, calibrate, device, threads),
+            settings=BuildSettings(encoder, search, vectors, calibrate, device, threads, memory),
             progress=report,
         )
     _say_change(change, quiet, json)
@@ -99,6 +109,7 @@ def add(
     taxonomy: Taxonomy = None,
     format: Format = "auto",
     threads: Threads = 0,
+    memory: Memory = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -110,7 +121,13 @@ def add(
 
     with progress(quiet) as report:
         change = add_to_index(
-            index, libraries, taxonomy=taxonomy, format=format, threads=threads, progress=report
+            index,
+            libraries,
+            taxonomy=taxonomy,
+            format=format,
+            threads=threads,
+            memory=memory,
+            progress=report,
         )
     _say_change(change, quiet, json)
 
@@ -274,6 +291,8 @@ def _say_change(change: Any, quiet: bool, json: bool) -> None:
         return
     if quiet:
         return
+    if change.resumed:
+        say(f"went on with a build that was cut off ({change.resumed})")
     _say_sources(change.sources)
     _say_notes(manifest.notes)
     counts = manifest.counts

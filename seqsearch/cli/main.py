@@ -65,7 +65,7 @@ def main() -> None:
         _stop(f"{where}{error.strerror or error}", 1)
     except SystemExit as ended:
         if ended.code == STOPPED:
-            _stop("stopped; a query goes on when the same command is run again", STOPPED)
+            _stop("stopped; a build or a query goes on when the same command is run again", STOPPED)
         raise
 
 

@@ -14,6 +14,14 @@ Threads = Annotated[
     int,
     typer.Option("--threads", "-t", help="Worker threads; 0: every core. Answers are the same."),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        help="What buffers and sorting may take, as 8G, 500M or bytes.",
+        show_default="half of what is free",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +13,32 @@ import pyarrow.compute as pc
 from numba import njit
 
 from seqsearch.errors import FolderError
+from seqsearch.libraries.distinct import DistinctLines
 from seqsearch.libraries.repair import Repair, commonest_paths
+from seqsearch.memory import Memory
 from seqsearch.tables import Int32, Int64, one_array, to_numpy, whole_file
 from seqsearch.taxonomy import Taxonomy
 
 _TABLES = {
-    "refs": """
-        SELECT l.row, r.ref_id, r.length, r.taxon, l.source, l.accession, l.labels, l.records
-        FROM rows r JOIN (
-            SELECT row, min(source) AS source, min(accession) AS accession,
-                   list(ref_id ORDER BY ref_id) AS labels, count(*) AS records
-            FROM label_lines GROUP BY row) l USING (row) ORDER BY l.row""",
-    "labels": "SELECT row, ref_id, taxon, source, accession FROM label_lines ORDER BY row, ref_id",
-    "taxa": "SELECT * FROM taxon_lines ORDER BY taxon",
-    "sources": "SELECT * FROM source_lines",
+    "refs": """row BIGINT, ref_id VARCHAR, length INTEGER, taxon INTEGER, source VARCHAR,
+        accession VARCHAR, labels VARCHAR[], records BIGINT""",
+    "labels": "row BIGINT, ref_id VARCHAR, taxon INTEGER, source VARCHAR, accession VARCHAR",
+    "votes": "row BIGINT, taxon INTEGER, records INTEGER",
 }
+# What a block of label lines adds to them. Rows come in order, and so they stay.
+_INSERTS = {
+    "labels": "SELECT row, ref_id, taxon, source, accession FROM lines ORDER BY row, ref_id",
+    "refs": """
+        SELECT l.row, l.ref_id, r.length, r.taxon, l.source, l.accession, l.labels, l.records
+        FROM rows r JOIN (
+            SELECT row, min(ref_id) AS ref_id, min(source) AS source, min(accession) AS accession,
+                   list(ref_id ORDER BY ref_id) AS labels, count(*) AS records
+            FROM lines GROUP BY row) l USING (row) ORDER BY l.row""",
+    "votes": """SELECT row, taxon, count(*) FROM lines WHERE taxon IS NOT NULL
+        GROUP BY row, taxon ORDER BY row, taxon""",
+}
+LINE_FIELDS = ("ref_id", "source", "accession")
+Blocks = Callable[[Sequence[str]], Iterator[pa.Table]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,9 @@ class Votes:
 
 @dataclass(frozen=True)
 class CatalogSummary:
-    """What writing a catalog found out: counts by name, and repaired paths."""
+    """What writing a catalog found out: ranks with names, counts by name, and repaired paths."""
 
+    ranks: tuple[str, ...]
     counts: dict[str, int]
     repairs: list[Repair]
     homonyms: list[str]
@@ -56,63 +68,95 @@ class CatalogSummary:
 
 def write_catalog(
     path: Path,
-    labels: pa.Table,
+    blocks: Blocks,
     lengths: Int32,
     ranks: Sequence[str],
     sources: pa.Table,
+    memory: Memory,
 ) -> CatalogSummary:
     """Derive the taxonomy from the labels of the live rows, and write the catalog.
+
+    Labels are read twice, a block at a time: once for the lineages among them, then for the rest.
 
     Parameters
     ----------
     path : Path
         A DuckDB file; written whole or not at all.
-    labels : pyarrow.Table
-        `row`, ref_id, source, accession, external_id and rank columns of every live record.
+    blocks : function
+        Given names of columns, yields tables of `row` and those of them that there are: one line a
+        live record, rows ascending, all lines of a row in one table.
     lengths : (rows,) int32
         By row; rows that are taken out included.
     ranks : sequence of str
+        Those without any name are left out.
     sources : pyarrow.Table
+    memory : Memory
     """
-    columns, repairs = commonest_paths(ranks, [labels[rank] for rank in ranks])
-    taxonomy, taxa = Taxonomy.from_paths(ranks, columns, one_array(labels["external_id"]))
-    lines = pa.table(
-        {
-            "row": labels["row"],
-            "ref_id": labels["ref_id"],
-            "taxon": pa.array(taxa, mask=taxa < 0),
-            "source": labels["source"],
-            "accession": labels["accession"],
-        }
-    )
-    order = np.argsort(to_numpy(labels["row"]), kind="stable")
-    live, start = np.unique(to_numpy(labels["row"])[order], return_index=True)
-    agreed = _agreed_taxa(taxa[order], np.append(start, len(order)), taxonomy.lineage)
-    rows = pa.table(
-        {
-            "row": live,
-            "ref_id": _first_label(lines),
-            "length": lengths[live],
-            "taxon": pa.array(agreed, mask=agreed < 0),
-        }
-    )
-    given = {
-        "rows": rows,
-        "label_lines": lines,
-        "taxon_lines": _taxon_lines(taxonomy),
-        "source_lines": sources,
-    }
-    _write_tables(path, given)
-    counts = {"rows": len(live), "records": len(lines), "taxa": len(taxonomy)}
+    lineages, number = _lineages(blocks, ranks)
+    ranks = [name for name in ranks if name in lineages.column_names]
+    columns = [one_array(lineages[rank]) for rank in ranks]
+    columns, repairs = commonest_paths(ranks, columns, np.bincount(number, minlength=len(lineages)))
+    taxonomy, taxa = Taxonomy.from_paths(ranks, columns, one_array(lineages["external_id"]))
+    taxa = taxa[number]
+    try:
+        with (
+            whole_file(path) as temporary,
+            duckdb.connect(str(temporary), config={"memory_limit": memory.database}) as connection,
+        ):
+            rows = _write_rows(connection, blocks(LINE_FIELDS), taxa, taxonomy, lengths)
+            tables = {"taxa": _taxon_lines(taxonomy), "sources": sources}
+            for name, table in tables.items():
+                connection.register("given", table)
+                connection.execute(f"CREATE TABLE {name} AS FROM given")
+            connection.execute("CHECKPOINT")
+            connection.close()
+    except duckdb.Error as error:  # a full disk, mostly
+        raise FolderError(path, f"the catalog could not be written: {error}") from error
+    counts = {"rows": rows, "records": len(taxa), "taxa": len(taxonomy)}
     for position, rank in enumerate(ranks):
         counts[rank] = int((taxonomy.rank == position).sum())
-    return CatalogSummary(counts, repairs, _homonyms(taxonomy))
+    return CatalogSummary(tuple(ranks), counts, repairs, _homonyms(taxonomy))
 
 
-def _first_label(lines: pa.Table) -> pa.Array:
-    """Each row's alphabetically first ref_id, rows ascending."""
-    grouped = lines.group_by("row").aggregate([("ref_id", "min")]).sort_by("row")
-    return one_array(grouped["ref_id_min"])
+def _lineages(blocks: Blocks, ranks: Sequence[str]) -> tuple[pa.Table, Int64]:
+    """Return the distinct lineages (external_id, and ranks with a name), and each line's number."""
+    distinct = DistinctLines()
+    numbers = [
+        distinct.add(lines.drop_columns(["row"])).astype(np.int32)
+        for lines in blocks(("external_id", *ranks))
+    ]
+    table = distinct.table()
+    named = [name for name in ranks if name in table.column_names]
+    named = [name for name in named if table[name].null_count < len(table)]
+    return table.select(["external_id", *named]), np.concatenate(numbers)
+
+
+def _write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    blocks: Iterator[pa.Table],
+    taxa: Int32,
+    taxonomy: Taxonomy,
+    lengths: Int32,
+) -> int:
+    """Fill `_TABLES` with label lines of the taxa given; returns the number of rows."""
+    connection.execute("BEGIN")
+    for name, columns in _TABLES.items():
+        connection.execute(f"CREATE TABLE {name} ({columns})")
+    rows = done = 0
+    for lines in blocks:
+        own = taxa[done : done + len(lines)]
+        live, start = np.unique(to_numpy(lines["row"]), return_index=True)
+        agreed = _agreed_taxa(own, np.append(start, len(own)), taxonomy.lineage)
+        connection.register("lines", lines.append_column("taxon", pa.array(own, mask=own < 0)))
+        taxon = pa.array(agreed, mask=agreed < 0)
+        connection.register(
+            "rows", pa.table({"row": live, "length": lengths[live], "taxon": taxon})
+        )
+        for name, select in _INSERTS.items():
+            connection.execute(f"INSERT INTO {name} {select}")
+        rows, done = rows + len(live), done + len(lines)
+    connection.execute("COMMIT")
+    return rows
 
 
 @njit(nogil=True, cache=True)
@@ -159,19 +203,6 @@ def _homonyms(taxonomy: Taxonomy) -> list[str]:
     return [f"{taxonomy.ranks[entry['rank']]} {entry['name']}" for entry in several]
 
 
-def _write_tables(path: Path, given: dict[str, pa.Table]) -> None:
-    try:
-        with whole_file(path) as temporary, duckdb.connect(str(temporary)) as connection:
-            for name, table in given.items():
-                connection.register(name, table)
-            for name, select in _TABLES.items():
-                connection.execute(f"CREATE TABLE {name} AS {select}")
-            connection.execute("CHECKPOINT")
-            connection.close()
-    except duckdb.Error as error:  # a full disk, mostly
-        raise FolderError(path, f"the catalog could not be written: {error}") from error
-
-
 class Catalog:
     """A catalog opened for reading."""
 
@@ -186,19 +217,19 @@ class Catalog:
 
     def taxonomy(self) -> Taxonomy:
         """Read the taxonomy."""
-        table = self._table("FROM taxa ORDER BY taxon")
-        columns = [one_array(table[rank]) for rank in self.ranks]
-        taxonomy, taxa = Taxonomy.from_paths(self.ranks, columns, one_array(table["external_id"]))
-        if not np.array_equal(taxa, to_numpy(table["taxon"])):
+        table = self._table("SELECT taxon, parent, rank, name, external_id FROM taxa")
+        parent = to_numpy(table["parent"].fill_null(-1)).astype(np.int32)
+        rank = to_numpy(pc.index_in(table["rank"], pa.array(self.ranks)).fill_null(-1))
+        own = np.arange(len(table))
+        above = np.where(parent >= 0, rank[parent], -1)
+        if not ((to_numpy(table["taxon"]) == own) & (parent < own) & (above < rank)).all():
             raise FolderError(self.path, "the taxa are damaged", advice="build the index again")
-        return taxonomy
+        names, ids = one_array(table["name"]), one_array(table["external_id"])
+        return Taxonomy.from_parents(self.ranks, parent, rank.astype(np.int32), names, ids)
 
     def votes(self, rows: int) -> Votes:
         """Read what each of `rows` rows votes for; rows taken out vote for nothing."""
-        table = self._table(
-            "SELECT row, taxon, count(*)::INTEGER AS records FROM labels WHERE taxon IS NOT NULL "
-            "GROUP BY row, taxon ORDER BY row, taxon"
-        )
+        table = self._table("SELECT row, taxon, records FROM votes")
         start = np.searchsorted(to_numpy(table["row"]), np.arange(rows + 1))
         return Votes(
             start.astype(np.int64),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqsearch.errors import FolderError
+from seqsearch.index.building import unfinished
 from seqsearch.tables import flush_to_disk, sha256_of, whole_file, write_json
 
 FORMAT_VERSION = 2
@@ -99,6 +100,12 @@ def read_manifest(folder: Path) -> Manifest:
             raise FolderError(folder, "no such index")
         if any((folder / HISTORY).glob("[0-9]*.json")):
             raise FolderError(folder, "the manifest is missing", advice=restore_advice(folder))
+        if came := unfinished(folder):
+            raise FolderError(
+                folder,
+                f"no index yet: its build is running, or was cut off ({came})",
+                advice="give the same index build again, and it goes on",
+            )
         if (folder / "segments").is_dir():
             raise FolderError(
                 folder, "the build of this index was cut off", advice="run index build again"

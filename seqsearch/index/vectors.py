@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqsearch.dna.batch import SequenceBatch
 from seqsearch.errors import FolderError
 from seqsearch.tables import ArrayWriter, Float32, Int64, mapped_array
 
@@ -65,41 +63,60 @@ def quantised(vectors: Float32) -> tuple[Int8, Float32]:
     return numbers, scales
 
 
-def write_vectors(
-    batch: SequenceBatch,
-    encode: Callable[[SequenceBatch], Float32],
-    dim: int,
-    kind: str,
-    folder: Path,
-) -> None:
-    """Encode sequences and write their vectors, block by block.
+class VectorWriter:
+    """Writes the vectors of a segment block by block; use as a context manager.
 
     Parameters
     ----------
-    batch : SequenceBatch
-        n sequences.
-    encode : callable
-        From a batch to (n, dim) float32.
-    dim : int
+    folder : Path
     kind : str
         One of `KINDS`.
-    folder : Path
+    shape : (int, int)
+        Rows and dimensions.
+    done : int
+        Go on after so many rows.
+
+    Raises
+    ------
+    FolderError
+        There are fewer rows than are said to be done.
     """
-    rows, parts = len(batch), -(-dim // PART)
-    folder.mkdir(parents=True, exist_ok=True)
-    blocks = (
-        encode(batch.slice(start, min(start + BLOCK, rows))) for start in range(0, rows, BLOCK)
-    )
-    with ArrayWriter(folder / NUMBERS[kind], np.dtype(kind), (rows, dim)) as numbers:
-        if kind == "float16":
-            for block in blocks:
-                numbers.append(block.astype(np.float16))
+
+    def __init__(self, folder: Path, kind: str, shape: tuple[int, int], done: int = 0) -> None:
+        self._writers = [ArrayWriter(folder / NUMBERS[kind], np.dtype(kind), shape, done)]
+        if kind == "int8":
+            parts = (shape[0], -(-shape[1] // PART))
+            try:
+                scales = ArrayWriter(folder / SCALES, np.dtype(np.float32), parts, done)
+            except BaseException:
+                self.close()
+                raise
+            self._writers.append(scales)
+
+    def __enter__(self) -> VectorWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, vectors: Float32) -> None:
+        """Write the next vectors."""
+        if len(self._writers) == 1:
+            self._writers[0].append(vectors.astype(np.float16))
             return
-        with ArrayWriter(folder / SCALES, np.dtype(np.float32), (rows, parts)) as scales:
-            for block in blocks:
-                whole, steps = quantised(block)
-                numbers.append(whole)
-                scales.append(steps)
+        numbers, scales = quantised(vectors)
+        self._writers[0].append(numbers)
+        self._writers[1].append(scales)
+
+    def flush(self) -> None:
+        """Bring all to disk."""
+        for writer in self._writers:
+            writer.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers:
+            writer.close()
 
 
 @dataclass(frozen=True)

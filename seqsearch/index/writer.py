@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.digests import UInt64
 from seqsearch.errors import FolderError
-from seqsearch.index import segments
+from seqsearch.index import building, segments
 from seqsearch.index.ann import FILES as ANN_FILES
 from seqsearch.index.catalog import CatalogSummary, write_catalog
 from seqsearch.index.manifest import (
@@ -27,15 +25,14 @@ from seqsearch.index.manifest import (
     keep_in_history,
     restore_advice,
 )
-from seqsearch.index.segments import Segment, live_labels, write_segment
+from seqsearch.index.segments import Segment, live_label_blocks
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import kind_for
+from seqsearch.memory import Memory
 from seqsearch.tables import (
-    Float32,
     Int64,
     delete,
     foreign_files,
-    naming,
     whole_file,
     write_array,
     write_json,
@@ -43,11 +40,13 @@ from seqsearch.tables import (
 )
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
+_BUILDING_FILES = r"build\.json|(lines|rows|lineages)-\d{5,}\.parquet|sorting(/.*)?"
 _ANN_FILES = "|".join(file.replace(".", r"\.") for file in ANN_FILES)
 _OWN = (
     r"manifest\.json",
     r"manifests(/\d{4,}\.json)?",
     rf"segments(/\d{{4,}}(/({_SEGMENT_FILES}))?)?",
+    rf"{building.FOLDER}(/({_BUILDING_FILES}))?",
     r"encoder(-\d{4,})?(/[\w.-]+\.(json|safetensors|md|txt))?",
     r"catalog-\d{4,}\.duckdb(\.wal)?",
     r"removed-\d{4,}\.npy",
@@ -108,15 +107,16 @@ class IndexWriter:
     folder : Path
     store : IndexStore or None
         The state that is added to; None starts anew.
+    is_resumed : bool
+        Keep what an earlier writer left of this state.
     """
 
-    def __init__(self, folder: Path, store: IndexStore | None) -> None:
+    def __init__(self, folder: Path, store: IndexStore | None, is_resumed: bool = False) -> None:
         self.folder, self.store = folder, store
         if store is not None:  # the last writer may have been killed before it did
             keep_in_history(folder, store.manifest)
-        states = [folder / CURRENT, *(folder / HISTORY).glob("[0-9]*.json")]
-        self.number = 1 + max(_number(path) for path in states)
-        self._clear_leftovers()
+        self.number = next_number(folder)
+        self._clear_leftovers(is_resumed)
         self._new: list[Segment] = []
 
     def __enter__(self) -> IndexWriter:
@@ -124,35 +124,35 @@ class IndexWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._clear_leftovers()
+            is_interrupted_build = self.store is None and issubclass(kind, KeyboardInterrupt)
+            self._clear_leftovers(is_interrupted_build)
+
+    @property
+    def working(self) -> Path:
+        """Where records are spilled."""
+        return self.folder / building.FOLDER
+
+    @property
+    def new_segment(self) -> Path:
+        """Folder of the segment that this writer adds."""
+        return self.folder / segments.FOLDER / f"{self.number:04d}"
 
     @property
     def segments(self) -> list[Segment]:
         """All segments of the next state."""
         return [*(self.store.segments if self.store else []), *self._new]
 
-    def add_segment(
-        self,
-        rows: SequenceBatch,
-        digests: UInt64,
-        labels: pa.Table,
-        encode: Callable[[SequenceBatch], Float32],
-        dim: int,
-        kind: str = "auto",
-    ) -> None:
-        """Write a segment of unique sequences; arguments as for `segments.write_segment`.
+    def kind_of_vectors(self, chosen: str, rows: int, dim: int) -> str:
+        """Return how the new segment stores vectors: as chosen, or else as those before do."""
+        if chosen != "auto":
+            return chosen
+        before = self.segments
+        return before[-1].vectors.kind if before else kind_for(rows, dim)
 
-        A kind "auto" is that of the segments before, or the one for as many rows.
-        """
-        if kind == "auto":
-            before = self.segments
-            kind = before[-1].vectors.kind if before else kind_for(len(rows), dim)
-        name = f"{self.number:04d}"
-        inside = self.folder / segments.FOLDER / name
-        with naming(inside):
-            write_segment(inside, rows, digests, labels, encode, dim, kind)
+    def add_segment(self, rows: int) -> None:
+        """Make the new segment, which has so many rows, part of the next state."""
         first = self.store.rows if self.store else 0
-        self._new.append(Segment(self.folder, name, first, len(rows)))
+        self._new.append(Segment(self.folder, self.new_segment.name, first, rows))
 
     def commit(
         self,
@@ -167,6 +167,7 @@ class IndexWriter:
         calibration: str = "",
         resolvability: str = "",
         package_version: str,
+        memory: Memory,
         learn: Callable[[Manifest], Learned] | None = None,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
@@ -189,9 +190,7 @@ class IndexWriter:
         everything = self.segments
         removed_file = self._write_removed(removed)
         catalog = f"catalog-{self.number:04d}.duckdb"
-        labels = live_labels(everything, removed)
-        ranks = tuple(rank for rank in ranks if labels[rank].null_count < len(labels))
-        summary = self._write_catalog(catalog, everything, labels, ranks, sources)
+        summary = self._write_catalog(catalog, removed, ranks, sources, memory)
         derived = (catalog, removed_file, calibration, resolvability)
         names = [name for name in derived if name]
         names += [f"{ann['folder']}/{file}" for file in ANN_FILES if "folder" in ann]
@@ -207,7 +206,7 @@ class IndexWriter:
             created=_now(),
             package_version=package_version,
             marker=marker,
-            ranks=ranks,
+            ranks=summary.ranks,
             encoder=encoder,
             segments=tuple(
                 {"name": s.name, "first_row": s.first_row, "rows": s.rows} for s in everything
@@ -225,6 +224,8 @@ class IndexWriter:
         )
         if learn is not None:
             manifest = self._with_learned(manifest, learn(manifest))
+        if self.working.exists():  # before the commit: afterwards nobody would take it away
+            delete(self.working)
         commit(self.folder, manifest)
         return manifest
 
@@ -274,20 +275,27 @@ class IndexWriter:
     def _write_catalog(
         self,
         name: str,
-        everything: list[Segment],
-        labels: pa.Table,
+        removed: Int64,
         ranks: tuple[str, ...],
         sources: tuple[dict[str, Any], ...],
+        memory: Memory,
     ) -> CatalogSummary:
-        lengths = np.concatenate([np.diff(s.offsets) for s in everything]).astype(np.int32)
+        lengths = np.concatenate([np.diff(s.offsets) for s in self.segments]).astype(np.int32)
         told = ("source", "path", "format", "sha256", "records", "kept")
         source_lines = pa.table(
             {key: pa.array([str(source[key]) for source in sources]) for key in told}
         )
-        return write_catalog(self.folder / name, labels, lengths, ranks, source_lines)
 
-    def _clear_leftovers(self) -> None:
-        """Delete files of our own that no manifest names: what a killed writer left behind."""
+        def blocks(fields: Sequence[str]) -> Iterator[pa.Table]:
+            return live_label_blocks(self.segments, removed, fields)
+
+        return write_catalog(self.folder / name, blocks, lengths, ranks, source_lines, memory)
+
+    def _clear_leftovers(self, is_resumed: bool = False) -> None:
+        """Delete files of our own that no manifest names: what a killed writer left behind.
+
+        A build that goes on keeps the new segment, and what was spilled for it.
+        """
         named: set[str] = set()
         kept = list((self.folder / HISTORY).glob("[0-9]*.json"))
         current = self.folder / CURRENT
@@ -295,6 +303,9 @@ class IndexWriter:
             named |= self._files_named(path)
         top = {name.split("/")[0] for name in named} | {CURRENT, HISTORY, ".lock"}
         held = {name.split("/")[1] for name in named if name.startswith(f"{segments.FOLDER}/")}
+        if is_resumed:
+            top |= {building.FOLDER, segments.FOLDER}
+            held.add(self.new_segment.name)
         strange = [Path(name) for name in foreign_files(self.folder, _OWN)]
         foreign = {str(p) for path in strange for p in (path, *path.parents)}
         inside = self.folder / segments.FOLDER
@@ -314,6 +325,12 @@ class IndexWriter:
             raise FolderError(
                 path, "the manifest of an earlier state is damaged", advice="delete it"
             ) from error
+
+
+def next_number(folder: Path) -> int:
+    """Return the number of the next state of an index folder."""
+    states = [folder / CURRENT, *(folder / HISTORY).glob("[0-9]*.json")]
+    return 1 + max(_number(path) for path in states)
 
 
 def _number(path: Path) -> int:

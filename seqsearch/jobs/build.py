@@ -13,30 +13,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seqsearch.analytics.audit import NOTHING_EXCLUDED, read_excluded
-from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import COMPANIONS, Encoder
 from seqsearch.encoders.registry import folder_of, load_encoder
 from seqsearch.errors import FolderError, SettingsError
+from seqsearch.index.building import Building
 from seqsearch.index.manifest import Manifest, read_manifest
+from seqsearch.index.segments import write_rows
+from seqsearch.index.spill import Spill
 from seqsearch.index.store import IndexStore
-from seqsearch.index.writer import IndexWriter, Learned, check_target
+from seqsearch.index.writer import IndexWriter, Learned, check_target, next_number
 from seqsearch.jobs.calibrating import learn
 from seqsearch.jobs.importing import (
-    Imported,
     Progress,
-    Rows,
-    distinct_labels,
-    first_ids,
     import_libraries,
     paired,
     silent,
+    with_repeats,
 )
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.lists import search_plan
+from seqsearch.jobs.merging import merge, spill_again
+from seqsearch.jobs.steps import Inputs, encode_segment, read_inputs
 from seqsearch.libraries.names import merged_ranks
+from seqsearch.memory import memory_for
 from seqsearch.settings import VERSION, BuildSettings
-from seqsearch.tables import Float32, Int64, locked, to_numpy, whole_file
+from seqsearch.tables import Int64, delete, locked, whole_file
 
 Paths = Sequence[str | Path] | str | Path
 RECALIBRATED = 0.25  # share of the rows that changes before an index is calibrated anew
@@ -54,11 +55,14 @@ class Change:
         The state that is current now.
     sources : tuple of dict
         The libraries of this change, with their ledgers.
+    resumed : str
+        How far it had come when it was cut off, if this went on with it.
     """
 
     folder: Path
     manifest: Manifest
     sources: tuple[dict[str, Any], ...]
+    resumed: str = ""
 
 
 def build_index(
@@ -74,6 +78,9 @@ def build_index(
     progress: Progress = silent,
 ) -> Change:
     r"""Build an index of reference libraries.
+
+    One that was killed goes on where it was when it is built again with the same settings from the
+    same files; anything else starts anew.
 
     Parameters
     ----------
@@ -108,32 +115,46 @@ def build_index(
     (1, ('kingdom', 'genus'))
     """
     settings = settings or BuildSettings()
-    folder = Path(out)
+    folder, memory = Path(out), memory_for(settings.memory)
     check_target(folder, overwrite)
-    excluded = NOTHING_EXCLUDED if exclude is None else read_excluded(exclude)
     encoder = load_encoder(settings.encoder, settings.threads)
-    imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress, excluded)
+    inputs = Inputs(paired(libraries, taxonomy), format, exclude)
     with locked(folder, "index"):
-        check_target(folder, overwrite)  # it may have changed while the libraries were read
-        with IndexWriter(folder, None) as writer:
+        check_target(folder, overwrite)  # it may have changed while the encoder was read
+        decisive = {
+            "number": next_number(folder),
+            "version": VERSION,
+            "encoder": encoder.content_hash,
+            "settings": settings.that_decide(),
+            "marker": marker,
+        }
+        building = Building(folder, {**decisive, **inputs.stamps()})
+        with IndexWriter(folder, None, building.is_resumed) as writer:
+            resumed = str(building.steps) if building.is_resumed else ""
+            if resumed:
+                progress(f"going on: {resumed}", building.steps.mark.rows, None)
             described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
-            _write_rows(writer, imported.rows, encoder, progress, settings.vectors)
+            read_inputs(writer, building, inputs, encoder, memory, progress)
+            kind = writer.kind_of_vectors(settings.vectors, building.steps.rows, encoder.dim)
+            encode_segment(writer, encoder, kind, progress, building)
+            writer.add_segment(building.steps.rows)
             chosen = {} if settings.search == "auto" else {"chosen": settings.search}
             manifest = writer.commit(
                 action="build",
                 removed=NOTHING,
-                ranks=imported.ranks,
+                ranks=merged_ranks(building.steps.ranks),
                 marker=marker,
                 encoder=described,
-                sources=imported.sources,
+                sources=building.steps.sources,
                 ann=search_plan(writer, encoder, NOTHING, chosen, settings.threads),
                 package_version=VERSION,
+                memory=memory,
                 learn=_learning(folder, encoder, settings.threads, progress)
                 if settings.calibrate
                 else None,
             )
         writer.drop_history()
-    return Change(folder, manifest, imported.sources)
+    return Change(folder, manifest, manifest.sources, resumed)
 
 
 def add_to_index(
@@ -143,11 +164,17 @@ def add_to_index(
     taxonomy: Paths | None = None,
     format: str = "auto",
     threads: int = 0,
+    memory: str | int | None = None,
     progress: Progress = silent,
 ) -> Change:
     """Add libraries to an index; afterwards it answers as one built of everything at once.
 
     A sequence that is there already keeps its row's labels and gains the new ones.
+
+    Parameters
+    ----------
+    memory : str or int, optional
+        As in `BuildSettings`.
 
     Raises
     ------
@@ -159,20 +186,26 @@ def add_to_index(
     with locked(folder, "index"), ExitStack() as stack:
         store = stack.enter_context(closing(IndexStore.open(folder)))
         encoder = encoder_of(store, threads)
-        imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress)
-        rows, replaced = _merged(store, imported)
+        writer = stack.enter_context(IndexWriter(folder, store))
+        spill = stack.enter_context(
+            closing(Spill(writer.working, writer.new_segment, memory_for(memory)))
+        )
+        found = import_libraries(paired(libraries, taxonomy), format, encoder, spill, progress)
+        sources = with_repeats(found.sources, spill)
+        kept, replaced = merge(store, spill)
         manifest = _next_state(
-            store,
+            writer,
             encoder,
             action="add",
-            rows=rows,
+            spill=spill,
+            kept=kept,
             gone=replaced,
-            ranks=merged_ranks([store.manifest.ranks, imported.ranks]),
-            sources=(*store.manifest.sources, *imported.sources),
+            ranks=merged_ranks([store.manifest.ranks, *found.ranks]),
+            sources=(*store.manifest.sources, *sources),
             threads=threads,
             progress=progress,
         )
-    return Change(folder, manifest, imported.sources)
+    return Change(folder, manifest, sources)
 
 
 def remove_from_index(
@@ -201,11 +234,17 @@ def remove_from_index(
         labels = labels.filter(pc.invert(pc.is_in(labels["ref_id"], value_set=pa.array(ref_ids))))
         if len(touched) == len(store.live_rows) and not len(labels):
             raise SettingsError("ref ids", f"{len(found):,} ids", "to leave at least one reference")
+        writer = stack.enter_context(IndexWriter(folder, store))
+        spill = stack.enter_context(
+            closing(Spill(writer.working, writer.new_segment, memory_for(None)))
+        )
+        spill_again(store, spill, labels)
         manifest = _next_state(
-            store,
+            writer,
             encoder,
             action="remove",
-            rows=_rows_again(store, labels),
+            spill=spill,
+            kept=np.arange(len(spill)),
             gone=touched,
             ranks=store.manifest.ranks,
             sources=store.manifest.sources,
@@ -216,39 +255,48 @@ def remove_from_index(
 
 
 def _next_state(
-    store: IndexStore,
+    writer: IndexWriter,
     encoder: Encoder,
     *,
     action: str,
-    rows: Rows | None,
+    spill: Spill,
+    kept: Int64,
     gone: Int64,
     ranks: tuple[str, ...],
     sources: tuple[dict[str, Any], ...],
     threads: int,
     progress: Progress,
 ) -> Manifest:
-    """Write new rows, take others out, commit."""
-    with IndexWriter(store.folder, store) as writer:
-        if rows is not None:
-            _write_rows(writer, rows, encoder, progress)
-        removed = np.union1d(store.removed, gone)
-        changed = len(gone) + (0 if rows is None else len(rows.batch))
-        is_other = changed > RECALIBRATED * len(store.live_rows)
-        return writer.commit(
-            action=action,
-            removed=removed,
-            ranks=ranks,
-            marker=store.manifest.marker,
-            encoder=store.manifest.encoder,
-            sources=sources,
-            ann=search_plan(writer, encoder, removed, store.manifest.ann, threads),
-            calibration=store.manifest.calibration,
-            resolvability=store.manifest.resolvability,
-            package_version=VERSION,
-            learn=_learning(store.folder, encoder, threads, progress)
-            if store.manifest.resolvability and is_other
-            else None,
-        )
+    """Write rows that were spilled and are kept, take others out, commit."""
+    store = writer.store
+    if store is None:
+        raise ValueError("there is no state to change")
+    spill.finish()
+    if len(kept):
+        write_rows(writer.new_segment, spill, ranks, kept if len(kept) < len(spill) else None)
+        kind = writer.kind_of_vectors("auto", len(kept), encoder.dim)
+        encode_segment(writer, encoder, kind, progress)
+        writer.add_segment(len(kept))
+    else:
+        delete(writer.new_segment)
+    removed = np.union1d(store.removed, gone)
+    is_other = len(gone) + len(kept) > RECALIBRATED * len(store.live_rows)
+    return writer.commit(
+        action=action,
+        removed=removed,
+        ranks=ranks,
+        marker=store.manifest.marker,
+        encoder=store.manifest.encoder,
+        sources=sources,
+        ann=search_plan(writer, encoder, removed, store.manifest.ann, threads),
+        calibration=store.manifest.calibration,
+        resolvability=store.manifest.resolvability,
+        package_version=VERSION,
+        memory=spill.memory,
+        learn=_learning(store.folder, encoder, threads, progress)
+        if store.manifest.resolvability and is_other
+        else None,
+    )
 
 
 def _learning(
@@ -262,74 +310,6 @@ def _learning(
             return learn(store, encoder, threads)
 
     return learned
-
-
-def _merged(store: IndexStore, imported: Imported) -> tuple[Rows | None, Int64]:
-    """Return the rows to write for an addition, and the old rows that they replace."""
-    rows = imported.rows
-    words = [("high", "<u8"), ("low", "<u8")]
-    old = np.ascontiguousarray(store.digests()[store.live_rows]).view(words).ravel()
-    new = np.ascontiguousarray(rows.digests).view(words).ravel()
-    _, old_at, new_at = np.intersect1d(old, new, assume_unique=True, return_indices=True)
-    if not len(old_at):
-        return rows, NOTHING
-    replaced = store.live_rows[old_at]
-    place = np.full(store.rows, -1, np.int64)  # of replaced rows among the new ones
-    place[replaced] = new_at
-    labels = store.live_labels()
-    labels = labels.filter(pc.is_in(labels["row"], value_set=pa.array(replaced)))
-    moved = labels.set_column(
-        labels.column_names.index("row"), "row", pa.array(place[to_numpy(labels["row"])])
-    )
-    both = pa.concat_tables([rows.labels, moved], promote_options="default")
-    lines = distinct_labels(both)
-    # Rows that gain no label stay as they are.
-    before = np.bincount(to_numpy(moved["row"]), minlength=len(rows.batch))
-    after = np.bincount(to_numpy(lines["row"]), minlength=len(rows.batch))
-    gains = after > before
-    kept = np.flatnonzero(gains)
-    if not len(kept):
-        return None, NOTHING
-    position = np.cumsum(gains) - 1
-    lines = lines.filter(pa.array(gains[to_numpy(lines["row"])]))
-    lines = lines.set_column(
-        lines.column_names.index("row"), "row", pa.array(position[to_numpy(lines["row"])])
-    )
-    batch = rows.batch.take(kept)
-    batch = SequenceBatch(first_ids(lines), batch.bytes, batch.offsets)
-    return Rows(batch, rows.digests[kept], lines), np.sort(replaced[gains[new_at]])
-
-
-def _rows_again(store: IndexStore, labels: pa.Table) -> Rows | None:
-    """Return rows of the index anew, with the labels that are left to them."""
-    if not len(labels):
-        return None
-    left = np.unique(to_numpy(labels["row"]))
-    numbered = labels.set_column(
-        labels.column_names.index("row"),
-        "row",
-        pa.array(np.searchsorted(left, to_numpy(labels["row"]))),
-    )
-    lines = distinct_labels(numbered)
-    batch = store.sequences(left)
-    return Rows(
-        SequenceBatch(first_ids(lines), batch.bytes, batch.offsets), store.digests()[left], lines
-    )
-
-
-def _write_rows(
-    writer: IndexWriter, rows: Rows, encoder: Encoder, progress: Progress, kind: str = "auto"
-) -> None:
-    done = 0
-
-    def encode(batch: SequenceBatch) -> Float32:
-        nonlocal done
-        vectors = encoder.encode(batch)
-        done += len(batch)
-        progress("encode", done, done / len(rows.batch))
-        return vectors
-
-    writer.add_segment(rows.batch, rows.digests, rows.labels, encode, encoder.dim, kind)
 
 
 def _hash_of(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Libraries become rows: unique sequences, each with all the labels it has."""
+"""Libraries become records, and what is kept of them is spilled under its names."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from seqsearch.analytics.audit import NOTHING_EXCLUDED, Excluded
-from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.digests import UInt64, digests
 from seqsearch.encoders.base import Encoder
 from seqsearch.errors import InputError, SettingsError
+from seqsearch.index.spill import Spill
 from seqsearch.libraries.ledger import Ledger
-from seqsearch.libraries.names import merged_ranks
 from seqsearch.libraries.records import Library, LibraryRecords, first_problem, problems_where
 from seqsearch.libraries.registry import open_library
-from seqsearch.tables import Int64, one_array, sha256_of, to_numpy
+from seqsearch.tables import sha256_of
+from seqsearch.threads import prefetch
 
 Progress = Callable[[str, int, float | None], None]
-LABEL_FIELDS = ("ref_id", "source", "accession", "external_id")
 
 
 def silent(stage: str, done: int, fraction: float | None) -> None:
@@ -35,39 +31,19 @@ def silent(stage: str, done: int, fraction: float | None) -> None:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Unique sequences with their labels.
-
-    Attributes
-    ----------
-    batch : SequenceBatch
-        ids are each row's alphabetically first label.
-    digests : (n, 2) uint64
-    labels : pyarrow.Table
-        `row` (place in the batch, ascending), `LABEL_FIELDS` and one column a rank.
-    """
-
-    batch: SequenceBatch
-    digests: UInt64
-    labels: pa.Table
-
-
-@dataclass(frozen=True)
 class Imported:
-    """Everything that was kept of some libraries.
+    """What libraries were read.
 
     Attributes
     ----------
-    rows : Rows
-    ranks : tuple of str
-        Ranks at which any record has a name, highest first.
+    ranks : tuple of tuple of str
+        Ranks at which any record has a name, highest first, of each library.
     sources : tuple of dict
         One a library, with its ledger.
     """
 
-    rows: Rows
-    ranks: tuple[str, ...]
-    sources: tuple[dict[str, Any], ...]
+    ranks: tuple[tuple[str, ...], ...] = ()
+    sources: tuple[dict[str, Any], ...] = ()
 
 
 def paired(
@@ -93,78 +69,69 @@ def import_libraries(
     pairs: Sequence[tuple[Path, Path | None]],
     format: str,
     encoder: Encoder,
+    spill: Spill,
     progress: Progress = silent,
     excluded: Excluded = NOTHING_EXCLUDED,
+    before: Imported | None = None,
+    after_each: Callable[[Imported], None] | None = None,
 ) -> Imported:
-    """Read libraries, keep what can be used and is not excluded, and make rows of it.
+    """Read libraries, and spill what can be used and is not excluded.
+
+    Parameters
+    ----------
+    before : Imported, optional
+        The first of the libraries, which were read and spilled earlier.
+    after_each : function, optional
+        Told what has been read after each library.
 
     Raises
     ------
     InputError
         A file cannot be read, or nothing of a library can be used.
     """
-    batches: list[SequenceBatch] = []
-    labels: list[pa.Table] = []
-    ranks: list[tuple[str, ...]] = []
-    sources: list[dict[str, Any]] = []
-    for path, table in pairs:
+    imported = before or Imported()
+    for path, table in pairs[len(imported.sources) :]:
         library = open_library(path, table, format)
-        own, own_labels, ledger = _kept(library, encoder, excluded, progress)
+        ranks, ledger = _spilled(library, encoder, spill, excluded, progress)
         if not ledger.kept:
             raise InputError(str(path), "no record can be used: " + "; ".join(ledger.lines()[1:4]))
-        batches += own
-        labels += own_labels
-        named = pa.concat_tables(own_labels)
-        ranks.append(tuple(r for r in library.ranks if named[r].null_count < len(named)))
-        sources.append(_source(library, ledger))
-    merged = merged_ranks(ranks)
-    everything = pa.concat_tables(labels, promote_options="default")
-    rows = unique_rows(
-        SequenceBatch.concatenate(batches), everything.select([*LABEL_FIELDS, *merged])
-    )
-    sources[-1]["ledger"]["notes"] += _repeats(rows, len(everything))
-    return Imported(rows, merged, tuple(sources))
+        source = _source(library, ledger)
+        imported = Imported((*imported.ranks, ranks), (*imported.sources, source))
+        if after_each is not None:
+            after_each(imported)
+    return imported
 
 
-def _repeats(rows: Rows, records: int) -> list[str]:
-    """Say how many records repeat another one, and which ids stand with several sequences."""
-    notes = []
-    if len(rows.labels) < records:
-        repeated = records - len(rows.labels)
-        notes.append(f"{repeated:,} records repeat another one (id, sequence and names): kept once")
-    counts = rows.labels.group_by(["source", "ref_id"]).aggregate([([], "count_all")])
-    several = counts.filter(pc.greater(counts["count_all"], 1))["ref_id"].to_pylist()
-    if several:
-        shown = ", ".join(sorted(several)[:5]) + (", ..." if len(several) > 5 else "")
-        notes.append(
-            f"{len(several):,} ids stand with several sequences or names, all kept: {shown}"
-        )
-    return notes
+def with_repeats(sources: Sequence[dict[str, Any]], spill: Spill) -> tuple[dict[str, Any], ...]:
+    """Return sources, the last with a note of what repeats in all libraries that were spilled."""
+    *first, last = sources
+    ledger = {**last["ledger"], "notes": last["ledger"]["notes"] + spill.repeats()}
+    return (*first, {**last, "ledger": ledger})
 
 
-def _kept(
-    library: Library, encoder: Encoder, excluded: Excluded, progress: Progress
-) -> tuple[list[SequenceBatch], list[pa.Table], Ledger]:
-    ledger = Ledger()
-    batches, labels = [], []
-    for records in library.records:
+def _spilled(
+    library: Library, encoder: Encoder, spill: Spill, excluded: Excluded, progress: Progress
+) -> tuple[tuple[str, ...], Ledger]:
+    """Spill a library's usable records; returns the ranks with any name, and the ledger."""
+    ledger, named = Ledger(), set[str]()
+    for records in prefetch(library.records):
         kept = ledger.admit(
             _with_excluded(_with_encodable(records, encoder), excluded, library.path.name)
         )
         take = pa.array(kept)
         batch = records.batch.take(kept)
-        batches.append(batch)
         columns = {
             "ref_id": batch.ids,
-            "source": pa.array([library.path.name] * len(kept), pa.string()),
+            "source": pa.repeat(library.path.name, len(kept)),
             "accession": pa.nulls(len(kept), pa.string()),
             "external_id": records.external_id.take(take),
         }
         lineage = {rank: names.take(take) for rank, names in records.lineage.items()}
-        labels.append(pa.table({**columns, **lineage}))
+        named.update(r for r, names in lineage.items() if names.null_count < len(names))
+        spill.add(batch, pa.table({**columns, **lineage}))
         progress("import", ledger.read, None)
     ledger.notes.extend(library.notes)
-    return batches, labels, ledger
+    return tuple(rank for rank in library.ranks if rank in named), ledger
 
 
 def _with_encodable(records: LibraryRecords, encoder: Encoder) -> LibraryRecords:
@@ -199,39 +166,3 @@ def _source(library: Library, ledger: Ledger) -> dict[str, Any]:
         "kept": ledger.kept,
         "ledger": ledger.to_json(),
     }
-
-
-def unique_rows(batch: SequenceBatch, labels: pa.Table) -> Rows:
-    """Give identical sequences one row with all their labels, rows in order of appearance.
-
-    Parameters
-    ----------
-    batch : SequenceBatch
-        One sequence a record.
-    labels : pyarrow.Table
-        One line a record, in the same order; lines that say the same are kept once a row.
-    """
-    hashed = digests(batch)
-    words = np.ascontiguousarray(hashed).view([("high", "<u8"), ("low", "<u8")]).ravel()
-    _, first, inverse = np.unique(words, return_index=True, return_inverse=True)
-    by_appearance = np.argsort(first)
-    row_of = np.empty(len(first), np.int64)
-    row_of[by_appearance] = np.arange(len(first))
-    lines = labels.append_column("row", pa.array(row_of[inverse]))
-    lines = distinct_labels(lines)
-    kept = first[by_appearance]
-    rows = batch.take(kept)
-    return Rows(SequenceBatch(first_ids(lines), rows.bytes, rows.offsets), hashed[kept], lines)
-
-
-def distinct_labels(lines: pa.Table) -> pa.Table:
-    """Return label lines once each, by row and then by what they say, whatever came first."""
-    fields = [name for name in lines.column_names if name != "row"]
-    once = lines.group_by(["row", *fields], use_threads=False).aggregate([])
-    return once.sort_by([(name, "ascending") for name in ("row", *fields)]).combine_chunks()
-
-
-def first_ids(lines: pa.Table) -> pa.StringArray:
-    """Return each row's first ref_id; lines as from `distinct_labels`, without empty rows."""
-    starts: Int64 = np.unique(to_numpy(lines["row"]), return_index=True)[1]
-    return one_array(pc.take(lines["ref_id"], pa.array(starts)))

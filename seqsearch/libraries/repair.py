@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from seqsearch.tables import one_array, to_numpy
+from seqsearch.tables import Int32, Int64
+from seqsearch.taxonomy import sorted_codes
 
-Path = tuple[str, ...]
+Path = tuple[int, ...]  # words by rank, numbered as they sort; 0 at gaps
 _SCIENTIFIC = re.compile(r"[A-Z][a-zë]+(-[a-z]+)?([ _](x[ _])?[a-z][a-z-]+.*)?")
 _INFORMAL = re.compile(
     r"(?i)(uncultured|unidentified|unclassified|unknown|environmental|metagenome|group|clade|family"
@@ -42,12 +42,37 @@ class Repair:
     rank: str
     name: str
     records: int
-    old: Path
-    new: Path
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """Paths as numbers of words, changed in place.
+
+    Attributes
+    ----------
+    ranks : sequence of str
+    words : list of pyarrow string
+        By rank, ascending.
+    codes : (n, ranks) int32
+        Place among the words of the rank, from 1; 0 at gaps.
+    counts : (n,) int64
+        Records that have the path.
+    """
+
+    ranks: Sequence[str]
+    words: list[pa.StringArray]
+    codes: Int32
+    counts: Int64
+
+    def names(self, path: Path) -> tuple[str, ...]:
+        """Return the names of a path that begins at the highest rank."""
+        return tuple(self.words[i][c - 1].as_py() if c else "" for i, c in enumerate(path))
 
 
 def commonest_paths(
-    ranks: Sequence[str], columns: Sequence[pa.Array]
+    ranks: Sequence[str], columns: Sequence[pa.Array], counts: Int64 | None = None
 ) -> tuple[list[pa.StringArray], list[Repair]]:
     """Give every name of one rank and phylum the commonest of its paths.
 
@@ -57,6 +82,8 @@ def commonest_paths(
         Highest first. Names are united below the phylum (division, or the first rank).
     columns : sequence of (n,) pyarrow string
         Names by rank; null or "" at gaps.
+    counts : (n,) int64, optional
+        How many records stand for each line; one, if not given.
 
     Returns
     -------
@@ -69,38 +96,28 @@ def commonest_paths(
     --------
     >>> import pyarrow as pa
     >>> columns = [
-    ...     pa.array(["Chordata"] * 3),
-    ...     pa.array(["A", "A", "B"]),
-    ...     pa.array(["Latimeria"] * 3),
+    ...     pa.array(["Chordata"] * 2),
+    ...     pa.array(["A", "B"]),
+    ...     pa.array(["Latimeria"] * 2),
     ... ]
-    >>> fixed, repairs = commonest_paths(["phylum", "order", "genus"], columns)
+    >>> ranks = ["phylum", "order", "genus"]
+    >>> fixed, repairs = commonest_paths(ranks, columns, np.array([2, 1]))
     >>> fixed[1].to_pylist(), repairs[0].old
-    (['A', 'A', 'A'], ('Chordata', 'B'))
+    (['A', 'A'], ('Chordata', 'B'))
     """
-    table = pa.table([pc.fill_null(one_array(c), "") for c in columns], names=list(ranks))
-    keyed = table.append_column("record", pa.array(np.arange(len(table))))
-    grouped = keyed.group_by(list(ranks)).aggregate([("record", "list")])
-    records = one_array(grouped["record_list"])
-    counts = to_numpy(pc.list_value_length(records)).tolist()
-    paths: list[Path] = list(zip(*(grouped[r].to_pylist() for r in ranks), strict=True))
+    coded = [sorted_codes(column) for column in columns]
+    codes = np.stack([own for own, _ in coded], axis=1).astype(np.int32) + 1
+    counts = np.ones(len(codes), np.int64) if counts is None else counts
+    paths = _Paths(ranks, [words for _, words in coded], codes, counts)
     repairs: list[Repair] = []
     anchor = _anchor(ranks)
     settled = -1
     while settled < len(repairs):  # a way that goes may leave others above it without a rival
         settled = len(repairs)
         for position in range(anchor + 1, len(ranks)):
-            _unite_at(position, anchor, ranks[position], paths, counts, repairs)
-    if not repairs:
-        return [_null_gaps(table[rank]) for rank in ranks], []
-    place = np.empty(len(table), np.int64)
-    place[to_numpy(records.flatten())] = np.repeat(np.arange(len(paths)), counts)
-    repaired = [pa.array([p[i] or None for p in paths], pa.string()) for i in range(len(ranks))]
-    return [column.take(pa.array(place)) for column in repaired], repairs
-
-
-def _null_gaps(column: pa.ChunkedArray) -> pa.StringArray:
-    names = one_array(column)
-    return pc.if_else(pc.equal(names, ""), pa.scalar(None, pa.string()), names)
+            repairs += _unite_at(position, anchor, paths)
+    places = (pa.array(codes[:, i] - 1, mask=codes[:, i] == 0) for i in range(len(ranks)))
+    return [words.take(at) for words, at in zip(paths.words, places, strict=True)], repairs
 
 
 def _anchor(ranks: Sequence[str]) -> int:
@@ -108,29 +125,39 @@ def _anchor(ranks: Sequence[str]) -> int:
     return next((list(ranks).index(r) for r in ("phylum", "division") if r in ranks), 0)
 
 
-def _unite_at(
-    position: int,
-    anchor: int,
-    rank: str,
-    paths: list[Path],
-    counts: list[int],
-    repairs: list[Repair],
-) -> None:
-    """Rewrite `paths` in place so that the names at one position have one way up each."""
-    ways: dict[str, dict[Path, int]] = defaultdict(lambda: defaultdict(int))
-    for path, count in zip(paths, counts, strict=True):
-        if path[position]:
-            ways[path[position]][path[:position]] += count
-    changes: dict[tuple[str, Path], Path] = {}
-    for name in sorted(name for name, uppers in ways.items() if len(uppers) > 1):
-        for old, new in sorted(_united(name, ways[name], anchor).items()):
+def _unite_at(position: int, anchor: int, paths: _Paths) -> list[Repair]:
+    """Rewrite paths so that the names at one position have one way up each."""
+    lines = _with_several_ways(position, paths.codes)
+    ways: dict[int, dict[Path, int]] = defaultdict(lambda: defaultdict(int))
+    names, uppers = paths.codes[lines, position].tolist(), paths.codes[lines, :position].tolist()
+    for name, upper, count in zip(names, uppers, paths.counts[lines].tolist(), strict=True):
+        ways[name][tuple(upper)] += count
+    changes: dict[tuple[int, Path], Path] = {}
+    repairs = []
+    for name in sorted(ways):
+        word = paths.words[position][name - 1].as_py()
+        for old, new in sorted(_united(word, ways[name], anchor).items()):
             changes[name, old] = new
-            repairs.append(Repair(rank, name, ways[name][old], old, new))
-    if changes:
-        for i, path in enumerate(paths):
-            changed = changes.get((path[position], path[:position]))
-            if changed is not None:
-                paths[i] = changed + path[position:]
+            told = (paths.names(old), paths.names(new))
+            repairs.append(Repair(paths.ranks[position], word, ways[name][old], *told))
+    for line, name, upper in zip(lines.tolist(), names, uppers, strict=True):
+        changed = changes.get((name, tuple(upper)))
+        if changed is not None:
+            paths.codes[line, :position] = changed
+    return repairs
+
+
+def _with_several_ways(position: int, codes: Int32) -> Int64:
+    """Return the lines whose name at a position stands below different ways, ascending."""
+    named = np.flatnonzero(codes[:, position])
+    way = np.zeros(len(named), np.int64)
+    for column in codes[named, :position].T:
+        way = np.unique(way * (int(column.max(initial=0)) + 1) + column, return_inverse=True)[1]
+    name = codes[named, position].astype(np.int64)
+    pairs = np.unique(name * (int(way.max(initial=0)) + 1) + way)
+    of_pair = pairs // (int(way.max(initial=0)) + 1)
+    several = of_pair[1:][of_pair[1:] == of_pair[:-1]]
+    return named[np.isin(name, several)]
 
 
 def _united(name: str, ways: dict[Path, int], anchor: int) -> dict[Path, Path]:

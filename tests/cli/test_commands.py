@@ -17,7 +17,7 @@ import pytest
 from seqsearch.cli.reliability import long_lines
 from seqsearch.errors import MissingExtraError
 from seqsearch.index.manifest import read_manifest
-from seqsearch.jobs import doctor, inspecting, opened
+from seqsearch.jobs import doctor, inspecting, opened, steps
 from seqsearch.jobs.inspecting import verify_index
 from seqsearch.settings import VERSION
 from seqsearch.tables import locked
@@ -118,7 +118,7 @@ def test_stopped_by_the_user(
     answer = command("query", tiny_index, reads[0], "-o", tmp_path / "run")
     assert answer.status == 130
     assert answer.err.endswith(
-        "Error: stopped; a query goes on when the same command is run again\n"
+        "Error: stopped; a build or a query goes on when the same command is run again\n"
     )
 
 
@@ -183,6 +183,35 @@ def test_index_build(more_bees: Path, tmp_path: Path, command: Any) -> None:
     assert described["counts"]["records"] == 2
     quiet = command("index", "build", more_bees, "-o", tmp_path / "quiet", "--quiet")
     assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_index_build_that_was_stopped_goes_on(
+    more_bees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any, fails: Any
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    index = tmp_path / "index"
+    build = ("index", "build", more_bees, "-o", index, "--memory", "1G", "--no-calibrate")
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "write_vectors", stopped)
+        assert command(*build).status == 130
+    assert fails("index", "info", index) == (
+        f"{index}: no index yet: its build is running, or was cut off (0 of 2 sequences encoded); "
+        "give the same index build again, and it goes on"
+    )
+    lines = command(*build).out.splitlines()
+    assert lines[0] == "went on with a build that was cut off (0 of 2 sequences encoded)"
+    assert lines[-1].startswith(f"{index}: 2 unique sequences of 2 records")
+
+
+def test_index_build_with_too_little_memory(more_bees: Path, tmp_path: Path, fails: Any) -> None:
+    build = ("index", "build", more_bees, "-o", tmp_path / "index", "--memory")
+    assert fails(*build, "9 lives", status=2) == (
+        "memory is '9 lives': expected a size, as 8G, 500M or a number of bytes"
+    )
+    assert fails(*build, "64M", status=2) == "memory is '64M': expected 512M or more"
+    assert not (tmp_path / "index").exists()
 
 
 def test_index_build_of_two_libraries_with_a_table_each(tmp_path: Path, command: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.digests import digests
+from seqsearch.dna.digests import Numbering, digests, text_digests
 
 MASK = (1 << 64) - 1
 
@@ -67,3 +68,26 @@ def test_no_two_of_many_alike_sequences_share_a_digest() -> None:
 def test_a_slice_has_the_digests_of_its_sequences() -> None:
     batch = batch_of(["ACGT", "GG", "ACGT", "TTA"])
     assert np.array_equal(digests(batch.slice(1, 4)), digests(batch)[1:4])
+
+
+def test_texts_have_the_digests_of_their_bytes_and_null_has_none() -> None:
+    texts = [None, "Apis mellifera", "", "N\u00e6via", None, "Apis mellifera"]
+    array = pa.array(["before", *texts, "after"]).slice(1, len(texts))
+    expected = [(0, 0) if text is None else slow_digest(text) for text in texts]
+    assert text_digests(array).tolist() == [list(one) for one in expected]
+    assert text_digests(pa.nulls(2, pa.string())).tolist() == [[0, 0], [0, 0]]
+    assert len(text_digests(pa.array([], pa.string()))) == 0
+
+
+def test_numbers_are_those_of_a_dictionary_and_tables_grow() -> None:
+    rng = np.random.default_rng(0)
+    numbering, known = Numbering(), {}
+    for size in (0, 1, 3000, 5000, 10, 20000):
+        # Few low words, so that most places in the table are taken when they are looked at.
+        hashes = rng.integers(0, [9000, 50], (size, 2)).astype(np.uint64)
+        expected = [known.setdefault(tuple(one), len(known)) for one in hashes.tolist()]
+        assert numbering.add(hashes).tolist() == expected
+        assert numbering.find(hashes).tolist() == expected
+    assert len(numbering) == len(known)
+    assert [tuple(one) for one in numbering.hashes.tolist()] == list(known)
+    assert numbering.find(np.array([[9001, 1]], np.uint64)).tolist() == [-1]

@@ -5,23 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqsearch.dna.batch import SequenceBatch
 from seqsearch.errors import FolderError
 from seqsearch.index.vectors import (
     NUMBERS,
     SCALES,
     Vectors,
+    VectorWriter,
     kind_for,
     quantised,
     unit,
-    write_vectors,
 )
 
 
 def written(folder, kind, vectors) -> Vectors:
-    batch = SequenceBatch.from_clean([str(i) for i in range(len(vectors))], [b"A"] * len(vectors))
-    write_vectors(batch, lambda some: vectors[[int(i) for i in some.ids.to_pylist()]],
-                  vectors.shape[1], kind, folder)  # fmt: skip
+    with VectorWriter(folder, kind, vectors.shape) as writer:
+        for start in range(0, len(vectors), 7):
+            writer.append(vectors[start : start + 7])
     return Vectors.open(folder, len(vectors))
 
 

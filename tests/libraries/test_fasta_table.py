@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from seqsearch.errors import InputError, SettingsError
-from seqsearch.libraries.fasta_table import read_side_table
 from seqsearch.libraries.ledger import Ledger
 from seqsearch.libraries.registry import open_library
+from seqsearch.libraries.side_table import read_side_table
 
 Row = tuple[str, dict[str, str], str | None]  # id, names by rank, external id
 

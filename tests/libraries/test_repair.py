@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqsearch.libraries.fasta_table import read_side_table
 from seqsearch.libraries.repair import Repair, commonest_paths
+from seqsearch.libraries.side_table import read_side_table
 
 RANKS = ("phylum", "order", "family", "genus", "species")
 Paths = list[tuple[str, ...]]
@@ -147,7 +148,8 @@ def several_paths(paths: Paths, rank: int) -> int:
 
 def test_the_12s_library_has_one_path_a_species_afterwards(shared: Path) -> None:
     table = read_side_table(shared / "data" / "bench" / "12s" / "ref.tax.tsv")
-    columns = [table.lineage[rank] for rank in table.ranks]
+    lineage, _, _ = table.look_up(np.arange(len(table)))
+    columns = [lineage[rank] for rank in table.ranks]
     before = list(zip(*(c.fill_null("").to_pylist() for c in columns), strict=True))
     fixed, repairs = repaired(before, table.ranks)
     species = len(table.ranks) - 1
