@@ -14,7 +14,7 @@ SEARCHES = ("auto", "exact")
 MIN_CONFIDENCE = 0.8
 WITHIN = 0.5  # percentage points
 COVERAGE = "coverage"  # the item of a rule that is no rank
-DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
+DEVICES = ("auto", "cpu", "cuda")  # auto: GPUs where they work
 RULE = "RANK>=PERCENT, more of them behind commas, in quotes, as in 'species>=97,genus>=95'"
 NO_RULE = "a rule beside it"
 NO_THRESHOLD = "none beside a rule, which names by identity"
