@@ -92,7 +92,6 @@ class QuerySettings:
     novelty_prior: str | None = None
     keep_sequences: bool = True
     batch_size: int = 4096
-    device: str = "auto"
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -114,7 +113,6 @@ class QuerySettings:
         self._check_rule()
         _ = self.prior
         _check(self.batch_size >= 1, "batch-size", self.batch_size, "1 or more")
-        _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
 
     def _check_rule(self) -> None:
@@ -157,7 +155,7 @@ class QuerySettings:
 
     def that_decide(self) -> dict[str, Any]:
         """Return the settings that change what is in a run folder, to compare two runs."""
-        return {k: v for k, v in asdict(self).items() if k not in ("threads", "device")}
+        return {k: v for k, v in asdict(self).items() if k != "threads"}
 
 
 def _check(holds: bool, setting: str, value: object, expected: str) -> None:

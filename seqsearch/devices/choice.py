@@ -1,4 +1,4 @@
-"""Which GPUs a setting means; torch is imported only where the driver shows one, or one is asked."""
+"""Which GPUs a setting means. torch is imported only where the driver shows one or one is asked."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ class Lane:
             self._stream.wait_event(handed.ready)
             handed.tensor.record_stream(self._stream)  # its memory is not reused before
         return handed.tensor
+
+
+def free_bytes(device: str) -> int:
+    """Return how much memory of a device is free; of the CPU's, more than anything needs."""
+    if not device.startswith("cuda"):
+        return sys.maxsize
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def _stream_of(device: torch.device) -> torch.cuda.Stream:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of
 from safetensors.numpy import save as bytes_of
 
+from seqsearch.devices.choice import Devices
 from seqsearch.devices.vectors import DeviceVectors, Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.errors import FolderError
@@ -181,7 +182,9 @@ class WordEncoder(Protocol):
 
 @runtime_checkable
 class ResidentEncoder(Protocol):
-    """An encoder on a device where vectors can stay."""
+    """An encoder on GPUs, where vectors can stay."""
+
+    devices: Devices
 
     def resident(self, batch: SequenceBatch) -> DeviceVectors:
         """Return what `encode` returns, left where it was made."""
@@ -193,6 +196,11 @@ def vectors_of(encoder: Encoder, batch: SequenceBatch) -> Vectors:
     if isinstance(encoder, ResidentEncoder):
         return encoder.resident(batch)
     return encoder.encode(batch)
+
+
+def devices_under(encoder: Encoder) -> Devices:
+    """Return the GPUs that an encoder runs on; none: the CPU."""
+    return encoder.devices if isinstance(encoder, ResidentEncoder) else ()
 
 
 def config_hash(config: dict[str, Any]) -> str:

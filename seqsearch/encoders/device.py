@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seqsearch.devices.choice import Devices
 from seqsearch.devices.lane import Handed, Lane
 from seqsearch.devices.vectors import DeviceVectors, shares
 from seqsearch.dna.batch import SequenceBatch
@@ -35,7 +36,7 @@ class DeviceEncoder:
     ----------
     encoder : Encoder
         A `WordEncoder` too.
-    devices : sequence of str
+    devices : tuple of str
         As torch names them; each takes its share of a batch.
 
     Raises
@@ -44,10 +45,10 @@ class DeviceEncoder:
         Its vectors are not sums over words.
     """
 
-    def __init__(self, encoder: Encoder, devices: Sequence[str]) -> None:
+    def __init__(self, encoder: Encoder, devices: Devices) -> None:
         if not isinstance(encoder, WordEncoder):
             raise ValueError(f"{encoder.name} is no sum over words")
-        self._encoder = encoder
+        self._encoder, self.devices = encoder, devices
         self._makers = [Maker(encoder.pieces(), encoder.dim, device) for device in devices]
         self._pool = ThreadPoolExecutor(len(devices))
         self.device = devices[0].partition(":")[0]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.analytics.audit import NOTHING_EXCLUDED, read_excluded
+from seqsearch.devices.choice import devices_of
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import COMPANIONS, Encoder
 from seqsearch.encoders.registry import folder_of, load_encoder
@@ -34,6 +35,7 @@ from seqsearch.jobs.importing import (
 )
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.lists import search_plan
+from seqsearch.jobs.placing import placed
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Float32, Int64, locked, to_numpy, whole_file
@@ -111,7 +113,8 @@ def build_index(
     folder = Path(out)
     check_target(folder, overwrite)
     excluded = NOTHING_EXCLUDED if exclude is None else read_excluded(exclude)
-    encoder = load_encoder(settings.encoder, settings.threads)
+    devices = devices_of(settings.device)
+    encoder = placed(load_encoder(settings.encoder, settings.threads), devices)
     imported = import_libraries(paired(libraries, taxonomy), format, encoder, progress, excluded)
     with locked(folder, "index"):
         check_target(folder, overwrite)  # it may have changed while the libraries were read

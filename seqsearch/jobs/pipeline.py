@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seqsearch.devices.vectors import Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.frames import has_open_frame
 from seqsearch.dna.reading import Reads
 from seqsearch.dna.strand import reverse_complement
-from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.base import Encoder, vectors_of
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.repeats import Answers, Distinct, Seen
@@ -35,7 +36,7 @@ from seqsearch.search.candidates import (
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings
-from seqsearch.tables import Float32, Int64
+from seqsearch.tables import Int64
 from seqsearch.threads import prefetch
 
 STOPS = "stop codons in every reading frame: a pseudogene, or wrong bases"
@@ -72,7 +73,7 @@ class Prepared:
         Sequences of those queries.
     batch : SequenceBatch
         The u distinct sequences that are new.
-    vectors : dict of int to (u, d) float32
+    vectors : dict of int to (u, d) float32, or the same on GPUs
         By strand; `EITHER` where the encoder tells none from the other.
     fraction : float or None
         How much of the input has been read.
@@ -82,7 +83,7 @@ class Prepared:
     numbers: Int64
     distinct: Distinct
     batch: SequenceBatch
-    vectors: dict[int, Float32]
+    vectors: dict[int, Vectors]
     fraction: float | None
 
 
@@ -180,14 +181,14 @@ def prepare(
     distinct = seen.distinct(chosen)
     if len(distinct.new) < len(chosen):
         chosen = chosen.take(distinct.new)
-    vectors = {}
+    vectors: dict[int, Vectors] = {}
     if encoder.is_strand_free:
-        vectors[EITHER] = encoder.encode(chosen)
+        vectors[EITHER] = vectors_of(encoder, chosen)
     else:
         if settings.strand in ("both", "plus"):
-            vectors[PLUS] = encoder.encode(chosen)
+            vectors[PLUS] = vectors_of(encoder, chosen)
         if settings.strand in ("both", "minus"):
-            vectors[MINUS] = encoder.encode(reverse_complement(chosen))
+            vectors[MINUS] = vectors_of(encoder, reverse_complement(chosen))
     note = pa.nulls(len(batch), pa.string())
     if is_coding:
         note = problems_where(~has_open_frame(batch) & pc.is_null(problem).to_numpy(False), STOPS)

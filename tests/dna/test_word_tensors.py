@@ -11,8 +11,8 @@ from seqsearch.dna.batch import SequenceBatch
 
 pytest.importorskip("torch", reason="needs the extra models")
 
-from seqsearch.devices.lane import Lane  # noqa: E402
-from seqsearch.dna.word_tensors import BaseTensors, count_words  # noqa: E402
+from seqsearch.devices.lane import Lane
+from seqsearch.dna.word_tensors import BaseTensors, count_words
 
 TEXTS = ["ACGTACGTNNACGTACG", "", "NNNN", "A" * 70, "AC", "ACGTRACGTACGTA", "TTTTTTTTTTTTTT"]
 

@@ -70,7 +70,7 @@ def test_vectors_are_those_of_the_cpu(
     expected = encoder.encode(batch)
     for at_once, replicas in ((1 << 24, 1), (700, 1), (1 << 24, 3), (1, 2)):
         monkeypatch.setattr(module, "BASES", at_once)
-        made = DeviceEncoder(encoder, [device] * replicas)
+        made = DeviceEncoder(encoder, (device,) * replicas)
         vectors = made.encode(batch)
         assert vectors.dtype == np.float32
         assert np.abs(vectors - expected).max() <= 1e-6
@@ -80,7 +80,7 @@ def test_vectors_are_those_of_the_cpu(
 
 def test_the_rest_is_the_encoders_own(tmp_path) -> None:
     encoder, batch = load_encoder(DEFAULT_ENCODER), hard_batch()
-    made = DeviceEncoder(encoder, ["cpu"])
+    made = DeviceEncoder(encoder, ("cpu",))
     for name in ("name", "dim", "max_length", "leading", "is_strand_free", "content_hash"):
         assert getattr(made, name) == getattr(encoder, name)
     np.testing.assert_array_equal(made.encodable(batch), encoder.encodable(batch))
@@ -94,7 +94,7 @@ def test_the_rest_is_the_encoders_own(tmp_path) -> None:
 def test_vectors_stay_on_the_device_for_a_search_there() -> None:
     encoder, batch = Spectrum("111", 32), hard_batch()
     assert isinstance(vectors_of(encoder, batch), np.ndarray)
-    made = DeviceEncoder(encoder, ["cpu", "cpu"])
+    made = DeviceEncoder(encoder, ("cpu", "cpu"))
     assert isinstance(made, ResidentEncoder)
     parts = [Lane("cpu").take(part) for part in vectors_of(made, batch).parts]
     assert np.abs(np.concatenate(parts) - encoder.encode(batch)).max() <= 1e-6
@@ -107,4 +107,4 @@ def test_what_is_no_sum_over_words_stays_where_it_is() -> None:
 
     for encoder in (Other(), Hybrid((Other(), Spectrum()), (0.5, 0.5))):
         with pytest.raises(ValueError, match="other is no sum over words"):
-            DeviceEncoder(encoder, ["cpu"])
+            DeviceEncoder(encoder, ("cpu",))
