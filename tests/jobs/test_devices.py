@@ -53,11 +53,14 @@ def test_the_same_answers(
     assert bench.findings(run(bench, index, file, "cuda", **options)) == expected
 
 
-def test_the_same_index(bench: Any, records: Any, devices: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("calibrate", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_same_index(
+    bench: Any, records: Any, devices: Any, calibrate: bool, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(lists, "LEAST_ROWS", 100)
     library = bench.library(records)
     one, other = (
-        read_manifest(bench.index(library, calibrate=True, device=device))
+        read_manifest(bench.index(library, calibrate=calibrate, device=device))
         for device in ("cpu", "cuda")
     )
     assert one.ann == other.ann
