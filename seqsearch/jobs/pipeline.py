@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A batch of queries, encoded.
+    """A batch of queries, to be encoded, or encoded.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Prepared:
     batch : SequenceBatch
         The u distinct sequences that are new.
     vectors : dict of int to (u, d) float32, or the same on GPUs
-        By strand; `EITHER` where the encoder tells none from the other.
+        By strand; `EITHER` where the encoder tells none from the other. Empty before encoding.
     fraction : float or None
         How much of the input has been read.
     """
@@ -116,33 +116,31 @@ def search_all(
 ) -> Iterator[Searched]:
     """Search batches of reads, given with the number of their first query.
 
-    Reading, encoding and searching run in threads of their own, two batches ahead at most;
-    aligning, voting and what the caller does run in the caller's.
+    Every stage runs in a thread of its own, two batches ahead of the next one at most; what the
+    caller does runs in the caller's.
     """
     seen, answers = Seen(), Answers()
-    timed_reads = prefetch(_timed(reads, clock, "read"))
-    encoded = (
-        prepare(first, some, encoder, settings, seen, judge.is_coding)
-        for first, some in timed_reads
+
+    def stage(name: str, items: Iterable[Any]) -> Iterator[Any]:
+        return prefetch(_timed(items, clock, name))
+
+    batches = stage("read", reads)
+    prepared = stage(
+        "prepare",
+        (prepare(first, some, encoder, seen, settings, judge.is_coding) for first, some in batches),
     )
-    prepared = prefetch(_timed(encoded, clock, "encode"))
-    nearest = (
-        Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
-        for p in prepared
+    encoded = stage("encode", (encode(one, encoder, settings.strand) for one in prepared))
+    nearest = stage(
+        "search",
+        (
+            Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
+            for p in encoded
+        ),
     )
-    for found in prefetch(_timed(nearest, clock, "search")):
-        batch = found.prepared
-        with clock.timed("align"):
-            candidates = _placed(found, store, settings)
-        with clock.timed("vote"):
-            voters = candidates.rows[:, : candidates.scores.shape[1]]
-            ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
-            new = batch.distinct.first + np.arange(len(batch.batch))
-            probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
-            calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
-            answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
-            hits, calls = answers.of(batch.distinct.number, batch.numbers)
-        yield Searched(batch.queries, hits, calls, batch.fraction)
+    placed = stage(
+        "align", (replace(one, candidates=_placed(one, store, settings)) for one in nearest)
+    )
+    return stage("vote", (_judged(one, store, judge, answers, settings) for one in placed))
 
 
 def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Candidates:
@@ -151,6 +149,21 @@ def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Candida
     if not settings.align:
         return with_strands(found.candidates, batch, store, strand, threads)
     return align_candidates(found.candidates, batch, store, settings.align, strand, threads)
+
+
+def _judged(
+    found: Found, store: IndexStore, judge: Judge, answers: Answers, settings: QuerySettings
+) -> Searched:
+    """Let the candidates vote, and answer every query."""
+    batch, candidates = found.prepared, found.candidates
+    voters = candidates.rows[:, : candidates.scores.shape[1]]
+    ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
+    new = batch.distinct.first + np.arange(len(batch.batch))
+    probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
+    calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
+    answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
+    hits, calls = answers.of(batch.distinct.number, batch.numbers)
+    return Searched(batch.queries, hits, calls, batch.fraction)
 
 
 def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
@@ -167,11 +180,11 @@ def prepare(
     first: int,
     reads: Reads,
     encoder: Encoder,
-    settings: QuerySettings,
     seen: Seen,
+    settings: QuerySettings,
     is_coding: bool,
 ) -> Prepared:
-    """Find out which reads can be searched, and encode what is new on the strands asked for."""
+    """Find out which reads can be searched, and which of them are new."""
     batch = reads.batch
     problem = first_problem(
         defect_problems(reads), problems_where(~encoder.encodable(batch), encoder.why_not())
@@ -181,19 +194,24 @@ def prepare(
     distinct = seen.distinct(chosen)
     if len(distinct.new) < len(chosen):
         chosen = chosen.take(distinct.new)
-    vectors: dict[int, Vectors] = {}
-    if encoder.is_strand_free:
-        vectors[EITHER] = vectors_of(encoder, chosen)
-    else:
-        if settings.strand in ("both", "plus"):
-            vectors[PLUS] = vectors_of(encoder, chosen)
-        if settings.strand in ("both", "minus"):
-            vectors[MINUS] = vectors_of(encoder, reverse_complement(chosen))
     note = pa.nulls(len(batch), pa.string())
     if is_coding:
         note = problems_where(~has_open_frame(batch) & pc.is_null(problem).to_numpy(False), STOPS)
     queries = _query_table(first, reads, problem, note, settings.keep_sequences)
-    return Prepared(queries, first + usable, distinct, chosen, vectors, reads.fraction)
+    return Prepared(queries, first + usable, distinct, chosen, {}, reads.fraction)
+
+
+def encode(prepared: Prepared, encoder: Encoder, strand: str) -> Prepared:
+    """Encode what is new on the strands asked for; vectors stay on the encoder's device."""
+    batch, vectors = prepared.batch, dict[int, Vectors]()
+    if encoder.is_strand_free:
+        vectors[EITHER] = vectors_of(encoder, batch)
+    else:
+        if strand in ("both", "plus"):
+            vectors[PLUS] = vectors_of(encoder, batch)
+        if strand in ("both", "minus"):
+            vectors[MINUS] = vectors_of(encoder, reverse_complement(batch))
+    return replace(prepared, vectors=vectors)
 
 
 def _query_table(
