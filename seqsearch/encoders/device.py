@@ -49,7 +49,8 @@ class DeviceEncoder:
         if not isinstance(encoder, WordEncoder):
             raise ValueError(f"{encoder.name} is no sum over words")
         self._encoder, self.devices = encoder, devices
-        self._makers = [Maker(encoder.pieces(), encoder.dim, device) for device in devices]
+        self._pieces = encoder.pieces()
+        self._makers = [Maker(self._pieces, encoder.dim, device) for device in devices]
         self._pool = ThreadPoolExecutor(len(devices))
         self.device = devices[0].partition(":")[0]
 
@@ -95,6 +96,10 @@ class DeviceEncoder:
         """Return the same, left on the devices."""
         pieces = [batch.slice(start, stop) for start, stop in shares(len(batch), len(self._makers))]
         return DeviceVectors(tuple(self._pool.map(Maker.make, self._makers, pieces)))
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return what its vectors are made of; see `WordEncoder`."""
+        return self._pieces
 
     def encodable(self, batch: SequenceBatch) -> Bool:
         """Return (n,) bool: whether a sequence holds anything that this encoder can see."""

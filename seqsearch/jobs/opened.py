@@ -141,7 +141,7 @@ class Index:
     def load(self, taxon: str | None = None) -> None:
         """Load now what the first search would load."""
         start = time.perf_counter()
-        self._retriever(taxon)
+        self.retriever(taxon)
         _ = self.store.taxonomy, self.store.votes, self._judge
         self.opened_s += time.perf_counter() - start
 
@@ -152,7 +152,7 @@ class Index:
     def _search(
         self, reads: Iterable[tuple[int, Reads]], settings: QuerySettings, clock: Clock
     ) -> Iterator[Searched]:
-        retriever = self._retriever(settings.taxon)
+        retriever = self.retriever(settings.taxon)
         self._check(settings)
         return search_all(reads, self.encoder, self.store, retriever, self._judge, settings, clock)
 
@@ -165,7 +165,8 @@ class Index:
     def _judge(self) -> Judge:
         return Judge(self.store)
 
-    def _retriever(self, taxon: str | None) -> Retriever:
+    def retriever(self, taxon: str | None = None) -> Retriever:
+        """Return what searches the index, or the rows below a taxon; loaded once."""
         if taxon not in self._retrievers:
             rows = None if taxon is None else self.store.rows_below(taxon)
             self._retrievers[taxon] = open_retriever(self.store, self.threads, rows, self.devices)

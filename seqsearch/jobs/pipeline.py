@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,34 +121,38 @@ def search_all(
     """
     seen, answers = Seen(), Answers()
 
-    def stage(name: str, items: Iterable[Any]) -> Iterator[Any]:
-        return prefetch(_timed(items, clock, name))
+    def stage(name: str, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return prefetch(_timed(work, items, clock, name))
 
-    batches = stage("read", reads)
     prepared = stage(
         "prepare",
-        (prepare(first, some, encoder, seen, settings, judge.is_coding) for first, some in batches),
+        lambda one: prepare(one[0], one[1], encoder, seen, settings, judge.is_coding),
+        prefetch(_timed_reading(reads, clock)),
     )
-    encoded = stage("encode", (encode(one, encoder, settings.strand) for one in prepared))
-    nearest = stage(
-        "search",
-        (
-            Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
-            for p in encoded
-        ),
-    )
-    placed = stage(
-        "align", (replace(one, candidates=_placed(one, store, settings)) for one in nearest)
-    )
-    return stage("vote", (_judged(one, store, judge, answers, settings) for one in placed))
+    encoded = stage("encode", lambda one: encode(one, encoder, settings.strand), prepared)
+    nearest = stage("search", lambda one: _searched(one, retriever, store, settings), encoded)
+    placed = stage("align", lambda one: _placed(one, store, settings), nearest)
+    return stage("vote", lambda one: _judged(one, store, judge, answers, settings), placed)
 
 
-def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Candidates:
+def _searched(
+    prepared: Prepared, retriever: Retriever, store: IndexStore, settings: QuerySettings
+) -> Found:
+    """Find the nearest references."""
+    count = settings.candidates
+    found = find_candidates(prepared.batch, prepared.vectors, retriever, store, count)
+    return Found(prepared, found)
+
+
+def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Found:
     """Align the candidates, or only tell their strand."""
-    batch, strand, threads = found.prepared.batch, settings.strand, settings.threads
-    if not settings.align:
-        return with_strands(found.candidates, batch, store, strand, threads)
-    return align_candidates(found.candidates, batch, store, settings.align, strand, threads)
+    batch, near = found.prepared.batch, found.candidates
+    strand, threads = settings.strand, settings.threads
+    if settings.align:
+        near = align_candidates(near, batch, store, settings.align, strand, threads)
+    else:
+        near = with_strands(near, batch, store, strand, threads)
+    return Found(found.prepared, near)
 
 
 def _judged(
@@ -166,10 +170,19 @@ def _judged(
     return Searched(batch.queries, hits, calls, batch.fraction)
 
 
-def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
-    iterator = iter(items)
-    while True:
+def _timed(
+    work: Callable[[Any], Any], items: Iterable[Any], clock: Clock, stage: str
+) -> Iterator[Any]:
+    for item in items:
         with clock.timed(stage):
+            done = work(item)
+        yield done
+
+
+def _timed_reading(reads: Iterable[Any], clock: Clock) -> Iterator[Any]:
+    iterator = iter(reads)
+    while True:
+        with clock.timed("read"):
             item = next(iterator, None)
         if item is None:
             return

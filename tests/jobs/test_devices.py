@@ -39,7 +39,7 @@ def run(bench: Any, index: Path, reads: Path, device: str, **options: Any) -> Ru
     with open_index(index, threads=2, device=device) as one:
         assert bool(devices_under(one.encoder)) == (device == "cuda")
         done = one.query(reads, bench.path("run"), **options)
-        assert isinstance(one._retriever(None), DeviceRetriever) == (device == "cuda")
+        assert isinstance(one.retriever(), DeviceRetriever) == (device == "cuda")
     return done
 
 
