@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from seqsearch.devices.choice import devices_of
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import Reads, clean_sequences, read_sequences
 from seqsearch.encoders.base import Encoder, devices_under
@@ -22,6 +21,7 @@ from seqsearch.jobs.inspecting import describe_index, encoder_of
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.opened_run import Run
 from seqsearch.jobs.pipeline import Clock, Searched, search_all
+from seqsearch.jobs.placing import devices_for
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
 from seqsearch.search.retrieve import Retriever, open_retriever
@@ -220,7 +220,7 @@ def open_index(path: str | Path, *, threads: int = 0, device: str = "auto") -> I
     """
     start = time.perf_counter()
     store = IndexStore.open(path)
-    index = Index(store, encoder_of(store, threads, devices_of(device)), threads)
+    index = Index(store, encoder_of(store, threads, devices_for(store, device)), threads)
     index.opened_s = time.perf_counter() - start
     return index
 

@@ -10,12 +10,14 @@ import pytest
 from seqsearch.encoders.base import devices_under
 from seqsearch.errors import SettingsError
 from seqsearch.index.manifest import read_manifest
-from seqsearch.jobs import build, lists, opened
+from seqsearch.jobs import build, lists, placing
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.opened_run import Run
-from seqsearch.search.device import DeviceRetriever
 
 torch = pytest.importorskip("torch", reason="needs the extra models")
+
+from seqsearch.search.device import BESIDE, PADDED, DeviceRetriever  # noqa: E402
+
 KINDS = [
     ("cpu",),
     ("cpu", "cpu"),
@@ -28,7 +30,7 @@ KINDS = [
 @pytest.fixture(params=KINDS, ids=str)
 def devices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What --device cuda means here."""
-    for module in (build, opened):
+    for module in (build, placing):
         monkeypatch.setattr(
             module, "devices_of", lambda device: request.param if device == "cuda" else ()
         )
@@ -84,6 +86,20 @@ def test_lists_on_a_device_find_at_least_as_much(
     )
     assert one.keys() <= other.keys()
     assert all(other[place] >= similarity for place, similarity in one.items())
+
+
+def test_an_index_too_large_for_the_gpus(index_folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(placing, "devices_of", lambda _: ("cpu", "cpu"))
+    with open_index(index_folder, device="cpu") as one:
+        needed = int(PADDED * len(one.store.live_rows) * one.encoder.dim * 2)
+    for free, expected in ((1 << 40, 2), (BESIDE + needed // 2 + 1, 2), (BESIDE + needed // 3, 0)):
+        monkeypatch.setattr("seqsearch.devices.lane.free_bytes", lambda _, free=free: free)
+        with open_index(index_folder, device="auto") as one:
+            assert len(one.devices) == expected
+            rows = one.classify(["ACGTTGCA" * 9])["best_ref"].to_pylist()
+        assert rows == rows[:1]
+    with pytest.raises(SettingsError, match="GiB free in all for this index"):
+        open_index(index_folder, device="cuda").load()
 
 
 def test_a_gpu_that_is_not_there(index_folder: Path) -> None:

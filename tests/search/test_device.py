@@ -131,8 +131,8 @@ def test_shares_of_the_rows_answer_as_all_of_them(
     with pytest.raises(SettingsError) as error:
         DeviceRetriever(store, 1, None, ("cpu",))
     assert str(error.value) == (
-        "device is 'cuda': expected GPUs with 8.0 GiB free in all for this index "
-        "(8.0 GiB are), or cpu"
+        "device is 'cuda': expected GPUs with 6.0 GiB free in all for this index "
+        "(6.0 GiB are), or cpu"
     )
 
 
