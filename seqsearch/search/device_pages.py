@@ -80,6 +80,46 @@ class Whole:
             yield Scored(start, start + len(some), scores, lambda _, columns: columns)
 
 
+@dataclass(frozen=True)
+class NearLists:
+    """The lists of an index, and which of them are near.
+
+    Attributes
+    ----------
+    centers : (dim, lists) float64
+        Of the leading dimensions.
+    probes : int
+        Lists that a query looks into.
+    """
+
+    centers: Tensor
+    probes: int
+
+    @property
+    def count(self) -> int:
+        """How many lists there are."""
+        return self.centers.shape[1]
+
+    @classmethod
+    def open(cls, store: IndexStore, lane: Lane) -> NearLists:
+        """Open the lists that the manifest of an index names."""
+        plan = Plan.from_dict(store.manifest.ann)
+        centers = mapped_array(store.folder / str(store.manifest.ann["folder"]) / FILES[0])
+        there = lane.upload(centers).double().T.contiguous()
+        return cls(there, min(plan.probes, plan.lists))
+
+    def products(self, vectors: Tensor) -> Tensor:
+        """Return (n, lists) float64: products of vectors with the centres.
+
+        In float64, so that the size of a batch, which changes the order of sums, changes no list.
+        """
+        return vectors[:, : len(self.centers)].double() @ self.centers
+
+    def of(self, vectors: Tensor) -> Tensor:
+        """Return (n, probes) int64: the lists nearest to vectors, in any order."""
+        return self.products(vectors).topk(self.probes, sorted=False).indices
+
+
 class Pages:
     """Scores the rows in the lists nearest to each query, as the plan of the index says.
 
@@ -88,12 +128,9 @@ class Pages:
     """
 
     def __init__(self, store: IndexStore, rows: Int64, lane: Lane) -> None:
-        plan = Plan.from_dict(store.manifest.ann)
-        centers = mapped_array(store.folder / str(store.manifest.ann["folder"]) / FILES[0])
-        self._probes = min(plan.probes, plan.lists)
-        self._centers = lane.upload(centers).double().T.contiguous()
+        self._near = NearLists.open(store, lane)
         lists = self._lists_of(store, rows, lane)
-        sizes = np.bincount(lists, minlength=plan.lists)
+        sizes = np.bincount(lists, minlength=self._near.count)
         pages = -(-sizes // PAGE)
         first = np.cumsum(pages) - pages
         order = np.argsort(lists, kind="stable")
@@ -105,7 +142,7 @@ class Pages:
 
     def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
         """Yield scores; see `Scorer`."""
-        near = self._near(queries)
+        near = self._near.of(queries)
         widest = int(self._pages[near].sum(1).max()) if len(near) else 0
         step = max(1, SCORES // (4 * PAGE * max(1, widest)))
         for start in range(0, len(queries), step):
@@ -114,17 +151,8 @@ class Pages:
             scores = self._scores(visits, queries[start:stop]) * scales[start:stop, None]
             yield Scored(start, stop, scores, visits.place_of)
 
-    def _near(self, vectors: Tensor) -> Tensor:
-        """(n, probes) int64: the lists nearest to vectors.
-
-        In float64, so that the size of a batch, which changes the order of sums, changes no list.
-        """
-        leading = vectors[:, : len(self._centers)].double()
-        return (leading @ self._centers).topk(self._probes, sorted=False).indices
-
     def _lists_of(self, store: IndexStore, rows: Int64, lane: Lane) -> Int64:
-        leading = (block[:, : len(self._centers)].double() for block in blocks(store, rows, lane))
-        lists = [(some @ self._centers).argmax(1) for some in leading]
+        lists = [self._near.products(block).argmax(1) for block in blocks(store, rows, lane)]
         return torch.cat(lists).cpu().numpy()
 
     def _scores(self, visits: Visits, queries: Tensor) -> Tensor:

@@ -124,10 +124,14 @@ class DeviceRows:
         for top in range(0, len(queries), height):
             for left in range(0, places.shape[1], width):
                 part = (slice(top, top + height), slice(left, left + width))
-                some = self.vectors[places[part]].double()
+                some = self._wide(places[part])
                 result[part] = torch.bmm(some, wide[part[0], :, None])[:, :, 0]
         cosines = result * own[:, None] * self.scales[places]
         return ((cosines * 1e6).round() / 1e6).float().double()
+
+    def _wide(self, places: Tensor) -> Tensor:
+        """(..., d) float64: vectors as they are stored."""
+        return self.vectors[places].double()
 
     def _order(self, cosines: Tensor, places: Tensor, is_row: Tensor) -> Tensor:
         """(n, a) int64: the most similar first, then by key; columns without a row last."""
