@@ -20,7 +20,7 @@ from seqsearch.search.device_rows import scales_of
 from seqsearch.tables import Float32, Int64
 from seqsearch.threads import resolve_threads, spread
 
-BESIDE = 6 << 30  # bytes that encoding and searching need beside the vectors
+BESIDE = 8 << 30  # bytes that encoding and searching need beside the vectors
 PADDED = 1.25  # places of pages by rows in them, where lists are short
 
 

@@ -143,6 +143,7 @@ class Pages:
     def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
         """Yield scores; see `Scorer`."""
         near = self._near.of(queries)
+        scales = scales.masked_fill(scales == 0, 1.0)  # -inf times 0, of a query of zeros, is none
         widest = int(self._pages[near].sum(1).max()) if len(near) else 0
         step = max(1, SCORES // (4 * PAGE * max(1, widest)))
         for start in range(0, len(queries), step):

@@ -105,6 +105,16 @@ def test_the_nearest_in_the_lists_near_a_query(
     assert (rows[:, -1] == -1).any() == (count == 700)  # no query sees more
 
 
+def test_a_query_of_zeros_is_like_nothing(store: Any) -> None:
+    queries = queries_of(store, 3)
+    queries[1] = 0
+    rows, cosines = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 5)
+    assert (rows >= 0).all()
+    assert (cosines[1] == 0).all()
+    assert (np.diff(store.order_keys[rows[1]].astype(float)) > 0).all()
+    assert (cosines[[0, 2]] > 0).all()
+
+
 def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     queries = queries_of(store)
     expected = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 20)
@@ -131,8 +141,8 @@ def test_shares_of_the_rows_answer_as_all_of_them(
     with pytest.raises(SettingsError) as error:
         DeviceRetriever(store, 1, None, ("cpu",))
     assert str(error.value) == (
-        "device is 'cuda': expected GPUs with 6.0 GiB free in all for this index "
-        "(6.0 GiB are), or cpu"
+        "device is 'cuda': expected GPUs with 8.0 GiB free in all for this index "
+        "(8.0 GiB are), or cpu"
     )
 
 
