@@ -13,7 +13,7 @@ from typing import Any
 from seqsearch.dna.reading import read_sequences
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.opened import open_index
-from seqsearch.jobs.pipeline import prepare
+from seqsearch.jobs.pipeline import encode, prepare
 from seqsearch.jobs.repeats import Seen
 from seqsearch.search.calls import calls_of
 from seqsearch.search.candidates import align_candidates, find_candidates, with_strands
@@ -46,7 +46,8 @@ def main() -> None:
 
         print(f"{count:,} queries, {options.threads} threads: microseconds a query")
         timed("read", lambda: next(read_sequences(options.reads, options.queries)))
-        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings, Seen(), False))
+        ready = timed("prepare", lambda: prepare(0, reads, index.encoder, Seen(), settings, False))
+        found = timed("encode", lambda: encode(ready, index.encoder, "both"))
         batch = found.batch
         near = timed("search", lambda: find_candidates(batch, found.vectors, retriever, store, 50))
         timed("strand (--align 0)", lambda: with_strands(near, batch, store, "both", 0))

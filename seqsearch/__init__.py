@@ -17,6 +17,7 @@ encoders    DNA to vectors, one file per family; pretrained/ holds those that sh
 libraries   importers, ledger, taxonomy repair
 scoring     percent right per rank, intervals
 dna         reading, cleaning, strand, simulation
+devices     which GPU, and vectors that stay on it
 tables, taxonomy, settings, threads, errors
 """
 

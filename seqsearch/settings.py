@@ -15,7 +15,7 @@ VECTORS = ("auto", "float16", "int8")
 MIN_CONFIDENCE = 0.8
 WITHIN = 0.5  # percentage points
 COVERAGE = "coverage"  # the item of a rule that is no rank
-DEVICES = ("auto", "cpu")  # nothing here runs on a GPU yet, and nobody is told otherwise
+DEVICES = ("auto", "cpu", "cuda")  # auto: GPUs where they work
 RULE = "RANK>=PERCENT, more of them behind commas, in quotes, as in 'species>=97,genus>=95'"
 NO_RULE = "a rule beside it"
 SIZES = {"K": 10, "M": 20, "G": 30, "T": 40}  # powers of 2
@@ -107,7 +107,6 @@ class QuerySettings:
     novelty_prior: str | None = None
     keep_sequences: bool = True
     batch_size: int = 4096
-    device: str = "auto"
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -129,7 +128,6 @@ class QuerySettings:
         self._check_rule()
         _ = self.prior
         _check(self.batch_size >= 1, "batch-size", self.batch_size, "1 or more")
-        _check(self.device in DEVICES, "device", self.device, " or ".join(DEVICES))
         _check(self.threads >= 0, "threads", self.threads, "0 (all cores) or more")
 
     def _check_rule(self) -> None:
@@ -172,7 +170,7 @@ class QuerySettings:
 
     def that_decide(self) -> dict[str, Any]:
         """Return the settings that change what is in a run folder, to compare two runs."""
-        return {k: v for k, v in asdict(self).items() if k not in ("threads", "device")}
+        return {k: v for k, v in asdict(self).items() if k != "threads"}
 
 
 def bytes_of(size: str | int) -> int:

@@ -4,7 +4,8 @@
 
 A request names a job, the folder it works in, and when the child is killed: `after` so many
 seconds, or `before` its nth change of the disk (neither: not at all). The children come from one
-process that has loaded and compiled everything, so a kill costs milliseconds.
+process that has loaded and compiled everything, so a kill costs milliseconds. They stay on the
+CPU: a forked process cannot use a GPU that its parent used.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")  # audit events
 
 def build(folder: Path, library: str = "old", overwrite: bool = False) -> None:
     fasta, table = folder / f"{library}.fasta", folder / f"{library}.tsv"
-    settings = BuildSettings(threads=1)
+    settings = BuildSettings(device="cpu", threads=1)
     index = folder / "index"
     build_index(fasta, index, taxonomy=table, overwrite=overwrite, settings=settings)
 
@@ -44,7 +45,7 @@ def remove(folder: Path) -> None:
 
 
 def query(folder: Path, overwrite: bool = False) -> None:
-    with open_index(folder / "index", threads=1) as index:
+    with open_index(folder / "index", threads=1, device="cpu") as index:
         index.query(
             folder / "queries.fasta",
             folder / "run",

@@ -20,6 +20,7 @@ QUERY_SETTINGS = {
     ("--min-confidence", "1.5"): "min-confidence is 1.5: expected a number in [0, 1]",
     ("--min-confidence", "nan"): "min-confidence is nan: expected a number in [0, 1]",
     ("--taxon", "Nobody"): "taxon is 'Nobody': expected the name of a taxon in this index",
+    ("--device", "tpu"): "device is 'tpu': expected auto or cpu or cuda",
     ("--batch-size", "0"): "batch-size is 0: expected 1 or more",
     ("--threads", "-1"): "threads is -1: expected 0 (all cores) or more",
     ("--rule", "species"): f"rule is 'species': expected {RULE}",

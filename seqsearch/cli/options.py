@@ -25,7 +25,9 @@ Memory = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Device = Annotated[str, typer.Option("--device", help="auto or cpu; nothing needs a GPU yet.")]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu or cuda; auto: GPUs, where they work.")
+]
 Format = Annotated[
     str, typer.Option("--format", help="auto, or an importer: fasta-table, fasta-lineage.")
 ]

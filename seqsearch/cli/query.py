@@ -70,7 +70,10 @@ def query(
     """
     from seqsearch.jobs.opened import open_index
 
-    with open_index(index, threads=threads) as opened, progress(quiet) as report:
+    with (
+        open_index(index, threads=threads, device=device) as opened,
+        progress(quiet) as report,
+    ):
         run = opened.query(
             reads,
             out,
@@ -86,7 +89,6 @@ def query(
             novelty_prior=novelty_prior,
             keep_sequences=sequences,
             batch_size=batch_size,
-            device=device,
         )
     _say_run(run, quiet, json)
 

@@ -6,17 +6,20 @@ import hashlib
 import importlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of
 from safetensors.numpy import save as bytes_of
 
+from seqsearch.devices.choice import Devices
+from seqsearch.devices.vectors import DeviceVectors, Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.errors import FolderError
-from seqsearch.tables import Bool, Float32, whole_file, write_json
+from seqsearch.tables import Bool, Float32, Int32, whole_file, write_json
 
 FAMILIES = {
     "spectrum": "seqsearch.encoders.spectrum:Spectrum",
@@ -111,6 +114,93 @@ class Encoder(Protocol):
     def as_tensors(self) -> Tensors:
         """Return what `model.safetensors` holds; none where nothing is learned."""
         ...
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """A sum over words: of each, the root of its count times a row of a table.
+
+    Attributes
+    ----------
+    pattern : str
+    numbers : (4^weight,) int32
+        The row of each word.
+    rows : (words, dim) int8
+    scale : (dim,) float32
+        What one of a column counts.
+    """
+
+    pattern: str
+    numbers: Int32
+    rows: Array
+    scale: Float32
+
+
+@dataclass(frozen=True)
+class WordSketch:
+    """A sum over words: the root of each one's count, signed, at one of `dim` places.
+
+    Attributes
+    ----------
+    pattern : str
+    places : (4^weight,) int32
+    signs : (4^weight,) int8
+        1 or -1.
+    dim : int
+    """
+
+    pattern: str
+    places: Int32
+    signs: Array
+    dim: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Dimensions of a vector that are made, and normalised, by themselves.
+
+    Attributes
+    ----------
+    sums : tuple of WordTable, or of one WordSketch
+        What is added up; none of its words in a sequence: the whole vector is zero.
+    factor : float
+        Length of the piece in the vector.
+    """
+
+    sums: tuple[WordTable, ...] | tuple[WordSketch]
+    factor: float = 1.0
+
+
+@runtime_checkable
+class WordEncoder(Protocol):
+    """An encoder whose vectors are sums over words, which another device can make too."""
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return what its vectors are made of, in the order of the dimensions."""
+        ...
+
+
+@runtime_checkable
+class ResidentEncoder(Protocol):
+    """An encoder on GPUs, where vectors can stay."""
+
+    devices: Devices
+
+    def resident(self, batch: SequenceBatch) -> DeviceVectors:
+        """Return what `encode` returns, left where it was made."""
+        ...
+
+
+def vectors_of(encoder: Encoder, batch: SequenceBatch) -> Vectors:
+    """Return vectors for a search on the encoder's device, where they stay."""
+    if isinstance(encoder, ResidentEncoder):
+        return encoder.resident(batch)
+    return encoder.encode(batch)
+
+
+def devices_under(encoder: Encoder) -> Devices:
+    """Return the GPUs that an encoder runs on; none: the CPU."""
+    return encoder.devices if isinstance(encoder, ResidentEncoder) else ()
 
 
 def config_hash(config: dict[str, Any]) -> str:

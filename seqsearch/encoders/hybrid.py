@@ -7,14 +7,22 @@ near relatives apart, a trained part knows far ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.encoders.base import Encoder, Tensors, config_hash, make_encoder, save_encoder
+from seqsearch.encoders.base import (
+    Encoder,
+    Piece,
+    Tensors,
+    WordEncoder,
+    config_hash,
+    make_encoder,
+    save_encoder,
+)
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool, Float32
 
@@ -116,6 +124,22 @@ class Hybrid:
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors`, which hold those of all parts."""
         save_encoder(folder, self.as_config(), self.as_tensors())
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return what its vectors are made of; see `WordEncoder`.
+
+        Raises
+        ------
+        ValueError
+            A part is no sum over words.
+        """
+        found: list[Piece] = []
+        for part, weight in zip(self.parts, self.weights, strict=True):
+            if not isinstance(part, WordEncoder):
+                raise ValueError(f"{part.name} is no sum over words")
+            length = float(np.sqrt(weight))
+            found += [replace(piece, factor=piece.factor * length) for piece in part.pieces()]
+        return tuple(found)
 
     def as_tensors(self) -> Tensors:
         """Return what `model.safetensors` holds."""

@@ -26,8 +26,10 @@ from seqsearch.dna.words import (
     weight_of,
 )
 from seqsearch.encoders.base import (
+    Piece,
     Shapes,
     Tensors,
+    WordTable,
     check_tensors,
     config_hash,
     save_encoder,
@@ -186,6 +188,19 @@ class KmerBag:
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors`."""
         save_encoder(folder, self.as_config(), self.tensors)
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return what its vectors are made of; see `WordEncoder`."""
+        tables = (
+            WordTable(
+                pattern,
+                self.shape.numbers(pattern),
+                self.tensors[f"table.{pattern}"],
+                self.tensors[f"scale.{pattern}"],
+            )
+            for pattern in self.shape.patterns
+        )
+        return (Piece(tuple(tables)),)
 
     def as_tensors(self) -> Tensors:
         """Return what `model.safetensors` holds."""

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.digests import mix64
+from seqsearch.dna.digests import mix64, mixed
 from seqsearch.dna.words import (
     check_canonical,
     count_words,
@@ -27,12 +27,20 @@ from seqsearch.dna.words import (
     vocabulary,
     weight_of,
 )
-from seqsearch.encoders.base import Tensors, check_tensors, config_hash, save_encoder
+from seqsearch.encoders.base import (
+    Piece,
+    Tensors,
+    WordSketch,
+    check_tensors,
+    config_hash,
+    save_encoder,
+)
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool, Float32, Int32, Int64
 from seqsearch.threads import resolve_threads, spread
 
 EIGHT = "11111111"
+ODD = 0x9E3779B97F4A7C15  # spreads seeds; 2^64 over the golden ratio
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,14 @@ class Spectrum:
         """Write `config.json`; there are no weights."""
         save_encoder(folder, self.as_config(), {})
 
+    def pieces(self) -> tuple[Piece, ...]:
+        """Return what its vectors are made of; see `WordEncoder`."""
+        words = vocabulary(weight_of(self.pattern), self.canonical).astype(np.uint64)
+        drawn = mixed(words + np.uint64((self.seed + 1) * ODD % 2**64))
+        places = ((drawn >> np.uint64(1)) % np.uint64(self.dim)).astype(np.int32)
+        signs = np.where(drawn & np.uint64(1), 1, -1).astype(np.int8)
+        return (Piece((WordSketch(self.pattern, places, signs, self.dim),)),)
+
     def as_tensors(self) -> Tensors:
         """Return none."""
         return {}
@@ -167,7 +183,7 @@ def _project(
         for at in range(offsets[i], offsets[i + 1]):
             weight = fixed_root(counts[at])
             word = numbers[words[at]] if len(numbers) else words[at]
-            drawn = mix64(np.uint64(word) + (seed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+            drawn = mix64(np.uint64(word) + (seed + np.uint64(1)) * np.uint64(ODD))
             at_dim = np.int64((drawn >> np.uint64(1)) % np.uint64(dim))
             total[at_dim] += weight if drawn & np.uint64(1) else -weight
         squares = 0.0

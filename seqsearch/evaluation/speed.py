@@ -127,13 +127,21 @@ def distinct_queries(batch: SequenceBatch, count: int, seed: int = 0) -> Sequenc
     return SequenceBatch.concatenate(parts).slice(0, min(count, sum(map(len, parts))))
 
 
+def write_distinct(reads: Path, count: int, path: Path) -> None:
+    """Write `count` different queries to a FASTA: those of a file, then mutated copies."""
+    _write(path, distinct_queries(_all(reads), count))
+
+
 def _all(path: Path) -> SequenceBatch:
     return SequenceBatch.concatenate([reads.batch for reads in read_sequences(path, 100_000)])
 
 
 def _write(path: Path, batch: SequenceBatch) -> None:
-    lines = zip(batch.ids.to_pylist(), batch.strings().to_pylist(), strict=True)
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in lines))
+    with path.open("w") as file:
+        for start in range(0, len(batch), 100_000):
+            some = batch.slice(start, min(start + 100_000, len(batch)))
+            lines = zip(some.ids.to_pylist(), some.strings().to_pylist(), strict=True)
+            file.writelines(f">{name}\n{text}\n" for name, text in lines)
 
 
 def _genera(job: Job) -> Answers:

@@ -83,6 +83,10 @@ class Lists:
     Parameters
     ----------
     index : faiss.IndexIVFPQFastScan
+
+    Attributes
+    ----------
+    centers : (lists, width) float32
     """
 
     def __init__(self, index: Any) -> None:
@@ -91,7 +95,8 @@ class Lists:
         # The same code for any number of queries, so that of equally near rows the same are kept.
         index.implem = RESERVOIR
         quantizer = self._faiss.downcast_index(index.quantizer)
-        self._centers = Centers(quantizer.reconstruct_n(0, index.nlist))
+        self.centers: Float32 = quantizer.reconstruct_n(0, index.nlist)
+        self._nearest = Centers(self.centers)
 
     @classmethod
     def train(cls, sketches: Float32, lists: int, threads: int) -> Lists:
@@ -139,7 +144,7 @@ class Lists:
 
     def search(self, sketches: Float32, probes: int, count: int, threads: int) -> Int64:
         """Return (n, count) int64: about the nearest rows in the lists near queries; -1 filled."""
-        near, products = self._centers.nearest(sketches, min(probes, self.count), threads)
+        near, products = self._nearest.nearest(sketches, min(probes, self.count), threads)
         self._faiss.omp_set_num_threads(threads)
         self.index.nprobe = near.shape[1]
         rows: Int64 = self.index.search_preassigned(sketches, count, near, products)[1]
@@ -173,18 +178,11 @@ class InvertedLists:
         FolderError
             A file is damaged.
         """
-        entry = store.manifest.ann
-        folder = store.folder / str(entry.get("folder"))
-        lists = _read(folder / LISTS)
-        signs, *arrays = (mapped_array(folder / name) for name in (PROJECTION, *CODES))
-        try:
-            plan = Plan.from_dict(entry)
-            sketch = Sketch(int(store.manifest.encoder["dim"]) - len(signs), np.array(signs))
-            sizes = {len(array) for array in arrays}
-            if sizes != {plan.rows} or (lists.count, lists.width) != (plan.lists, sketch.width):
-                raise ValueError("sizes differ")
-        except (KeyError, ValueError, IndexError, TypeError) as error:
-            raise FolderError(folder, "its files are damaged", advice="build it again") from error
+        sketch, lists = open_lists(store)
+        plan, folder = Plan.from_dict(store.manifest.ann), _folder(store)
+        arrays = [mapped_array(folder / name) for name in CODES]
+        if {len(array) for array in arrays} != {plan.rows} or arrays[1].ndim != 2:
+            raise _damaged(folder)
         codes = [(0, Codes(*arrays))]
         leading = codes[0][1].numbers.shape[1]
         later = np.arange(plan.rows, store.rows)
@@ -270,15 +268,42 @@ def save_lists(lists: Lists, sketch: Sketch, folder: Path) -> None:
     np.save(folder / PROJECTION, sketch.signs)
 
 
-def _read(path: Path) -> Lists:
-    faiss = load_faiss()
+def open_lists(store: IndexStore) -> tuple[Sketch, Lists]:
+    """Open the lists of an index, and how the sketches in them are made.
+
+    Raises
+    ------
+    FolderError
+        A file is damaged.
+    """
+    faiss, folder = load_faiss(), _folder(store)
     try:
-        index = faiss.read_index(str(path))
+        index = faiss.read_index(str(folder / LISTS))
     except RuntimeError as error:
-        raise FolderError(path, "not readable lists", advice="build the index again") from error
+        raise _unreadable(folder) from error
     if not isinstance(index, faiss.IndexIVFPQFastScan):
-        raise FolderError(path, "not readable lists", advice="build the index again")
-    return Lists(index)
+        raise _unreadable(folder)
+    signs, lists = np.array(mapped_array(folder / PROJECTION)), Lists(index)
+    try:
+        plan = Plan.from_dict(store.manifest.ann)
+    except KeyError as error:
+        raise _damaged(folder) from error
+    sketch = Sketch(int(store.manifest.encoder["dim"]) - len(signs), signs)
+    if signs.ndim != 2 or (lists.count, lists.width) != (plan.lists, sketch.width):
+        raise _damaged(folder)
+    return sketch, lists
+
+
+def _folder(store: IndexStore) -> Path:
+    return store.folder / str(store.manifest.ann.get("folder"))
+
+
+def _damaged(folder: Path) -> FolderError:
+    return FolderError(folder, "its files are damaged", advice="build it again")
+
+
+def _unreadable(folder: Path) -> FolderError:
+    return FolderError(folder / LISTS, "not readable lists", advice="build the index again")
 
 
 @njit(nogil=True, cache=True)

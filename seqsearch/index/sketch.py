@@ -47,6 +47,11 @@ class Sketch:
         return cls(kept, (2 * drawn - 1).astype(np.int8))
 
     @property
+    def scale(self) -> float:
+        """What a sign counts: 1 / the root of how many dimensions are projected to."""
+        return 1 / float(np.sqrt(max(1, self.signs.shape[1])))
+
+    @property
     def width(self) -> int:
         """Dimensions of a sketch."""
         return -(-(self.kept + self.signs.shape[1]) // MULTIPLE) * MULTIPLE
@@ -66,7 +71,7 @@ class Sketch:
         result[:, : self.kept] = vectors[:, : self.kept]
         projected = self.signs.shape[1]
         if projected:
-            scaled = self.signs.astype(np.float32) / np.float32(np.sqrt(projected))
+            scaled = self.signs.astype(np.float32) * np.float32(self.scale)
             behind = vectors[:, self.kept :]
             own = result[:, self.kept : self.kept + projected]
             spread(lambda a, b: _project(behind[a:b], scaled, own[a:b]), len(vectors), threads)

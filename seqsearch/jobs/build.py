@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seqsearch.devices.choice import devices_of
 from seqsearch.encoders.base import COMPANIONS, Encoder
 from seqsearch.encoders.registry import folder_of, load_encoder
 from seqsearch.errors import FolderError, SettingsError
@@ -33,6 +34,7 @@ from seqsearch.jobs.importing import (
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.lists import search_plan
 from seqsearch.jobs.merging import merge, spill_again
+from seqsearch.jobs.placing import placed
 from seqsearch.jobs.steps import Inputs, encode_segment, read_inputs
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.memory import memory_for
@@ -117,7 +119,8 @@ def build_index(
     settings = settings or BuildSettings()
     folder, memory = Path(out), memory_for(settings.memory)
     check_target(folder, overwrite)
-    encoder = load_encoder(settings.encoder, settings.threads)
+    devices = devices_of(settings.device)
+    encoder = placed(load_encoder(settings.encoder, settings.threads), devices)
     inputs = Inputs(paired(libraries, taxonomy), format, exclude)
     with locked(folder, "index"):
         check_target(folder, overwrite)  # it may have changed while the encoder was read

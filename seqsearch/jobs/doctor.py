@@ -13,21 +13,25 @@ from pathlib import Path
 
 import numpy as np
 
+from seqsearch.devices.choice import gpu_names, gpu_problem, gpus_of_driver, has_torch
 from seqsearch.dna.digests import mix64
 from seqsearch.dna.simulation import simulate_library
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import MissingExtraError
 from seqsearch.index.flat import FlatIndex, load_faiss
+from seqsearch.jobs.placing import placed
 from seqsearch.settings import DEFAULT_ENCODER, VERSION
 from seqsearch.threads import available_cores
 
 # Extra: the module it brings, the package that has it, and what for.
 EXTRAS = {
-    "models": ("torch", "torch", "transformer encoders, encoding on a GPU"),
+    "models": ("torch", "torch", "GPUs, transformer encoders"),
     "train": ("accelerate", "accelerate", "training encoders"),
     "report": ("plotly", "plotly", "reports and maps"),
     "genomes": ("pyrodigal", "pyrodigal", "gene finding in genomes"),
 }
+
+ROUNDING = 1e-6  # that vectors of a GPU may be off
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def examine() -> list[Finding]:
         _disk(Path.cwd()),
         _numba_cache(),
         _faiss(),
+        _faiss_gpu(),
         _gpu(),
         *(_extra(name, *what) for name, what in EXTRAS.items()),
         _self_test(),
@@ -113,24 +118,43 @@ def _faiss() -> Finding:
 
 
 def _gpu() -> Finding:
-    """Whether FAISS sees a GPU and has kernels for it: a search tells."""
+    """Whether --device cuda works: what it makes of a small library must be what the CPU makes."""
+    cards = gpus_of_driver()
+    if not cards:
+        return Finding("GPU", None, "none that NVIDIA's driver shows; all runs on the CPU")
+    problem = gpu_problem()
+    if problem:
+        works = False if has_torch() else None
+        return Finding("GPU", works, f"{cards} in this machine, but {problem}; the CPU serves")
+    encoder, batch = load_encoder(DEFAULT_ENCODER), simulate_library(families=2).references
+    try:
+        vectors = placed(encoder, gpu_names()).encode(batch)
+    except RuntimeError as error:  # torch's own, of memory or kernels
+        return Finding("GPU", False, str(error).splitlines()[0])
+    works = bool(np.abs(vectors - encoder.encode(batch)).max() <= ROUNDING)
+    shown = "vectors are those of the CPU" if works else "but its vectors are not those of the CPU"
+    return Finding("GPU", works, f"{len(gpu_names())} for encoding and search; {shown}")
+
+
+def _faiss_gpu() -> Finding:
+    """Whether FAISS sees a GPU and has kernels for it; nothing here needs that yet."""
     try:
         faiss = load_faiss()
     except MissingExtraError:
-        return Finding("GPU search", None, "no FAISS")
+        return Finding("FAISS on a GPU", None, "no FAISS")
     if not hasattr(faiss, "StandardGpuResources"):
-        return Finding("GPU search", None, "FAISS is the CPU build; on Linux: the extra gpu")
+        return Finding("FAISS on a GPU", None, "FAISS is the CPU build, which is enough")
     if not faiss.get_num_gpus():
-        return Finding("GPU search", None, "FAISS is the GPU build, but sees no GPU")
+        return Finding("FAISS on a GPU", None, "FAISS is the GPU build, but sees no GPU")
     try:
         resources = faiss.StandardGpuResources()
         index = faiss.GpuIndexFlatIP(resources, 8)
         index.add(np.eye(8, dtype=np.float32))
         _, found = index.search(np.eye(8, dtype=np.float32), 1)
     except RuntimeError as error:  # no kernel image for this card
-        return Finding("GPU search", False, str(error).splitlines()[0])
+        return Finding("FAISS on a GPU", False, str(error).splitlines()[0])
     works = bool((found[:, 0] == np.arange(8)).all())
-    return Finding("GPU search", works, f"{faiss.get_num_gpus()} GPUs, a test search was right")
+    return Finding("FAISS on a GPU", works, f"{faiss.get_num_gpus()}, a test search was right")
 
 
 def _extra(name: str, module: str, package: str, purpose: str) -> Finding:

@@ -11,18 +11,20 @@ import numpy as np
 import pyarrow.compute as pc
 
 from seqsearch.analytics.resolvability import read_resolvability
+from seqsearch.devices.choice import Devices
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
 from seqsearch.index.ann import Plan
 from seqsearch.index.manifest import CURRENT, Manifest, check_hashes, read_manifest
 from seqsearch.index.store import IndexStore
+from seqsearch.jobs.placing import placed
 from seqsearch.search.calibrate import DEFAULT
 from seqsearch.search.retrieve import open_retriever
 
 
-def encoder_of(store: IndexStore, threads: int = 0) -> Encoder:
-    """Load the encoder that made an index's vectors.
+def encoder_of(store: IndexStore, threads: int = 0, devices: Devices = ()) -> Encoder:
+    """Load the encoder that made an index's vectors, onto GPUs where some are given.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def encoder_of(store: IndexStore, threads: int = 0) -> Encoder:
         raise FolderError(
             store.encoder_folder, "not the encoder that made the vectors", advice="build again"
         )
-    return encoder
+    return placed(encoder, devices)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import Reads, clean_sequences, read_sequences
-from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.base import Encoder, devices_under
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.importing import Progress, silent
@@ -21,6 +21,7 @@ from seqsearch.jobs.inspecting import describe_index, encoder_of
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.opened_run import Run
 from seqsearch.jobs.pipeline import Clock, Searched, search_all
+from seqsearch.jobs.placing import devices_for
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
 from seqsearch.search.retrieve import Retriever, open_retriever
@@ -37,12 +38,15 @@ class Index:
     ----------
     store : IndexStore
     encoder : Encoder
+    devices : tuple of str
+        GPUs that encode and search; none: the CPU.
     opened_s : float
         Seconds that opening and loading took.
     """
 
     def __init__(self, store: IndexStore, encoder: Encoder, threads: int) -> None:
         self.store, self.encoder, self.threads = store, encoder, threads
+        self.devices = devices_under(encoder)  # where it is searched too
         self.opened_s = 0.0
         self._retrievers: dict[str | None, Retriever] = {}
 
@@ -137,7 +141,7 @@ class Index:
     def load(self, taxon: str | None = None) -> None:
         """Load now what the first search would load."""
         start = time.perf_counter()
-        self._retriever(taxon)
+        self.retriever(taxon)
         _ = self.store.taxonomy, self.store.votes, self._judge
         self.opened_s += time.perf_counter() - start
 
@@ -148,7 +152,7 @@ class Index:
     def _search(
         self, reads: Iterable[tuple[int, Reads]], settings: QuerySettings, clock: Clock
     ) -> Iterator[Searched]:
-        retriever = self._retriever(settings.taxon)
+        retriever = self.retriever(settings.taxon)
         self._check(settings)
         return search_all(reads, self.encoder, self.store, retriever, self._judge, settings, clock)
 
@@ -161,10 +165,11 @@ class Index:
     def _judge(self) -> Judge:
         return Judge(self.store)
 
-    def _retriever(self, taxon: str | None) -> Retriever:
+    def retriever(self, taxon: str | None = None) -> Retriever:
+        """Return what searches the index, or the rows below a taxon; loaded once."""
         if taxon not in self._retrievers:
             rows = None if taxon is None else self.store.rows_below(taxon)
-            self._retrievers[taxon] = open_retriever(self.store, self.threads, rows)
+            self._retrievers[taxon] = open_retriever(self.store, self.threads, rows, self.devices)
         return self._retrievers[taxon]
 
     def _draw(self, found: Searched, settings: QuerySettings) -> pa.Table:
@@ -188,7 +193,7 @@ def is_single(store: IndexStore) -> tuple[bool, ...]:
     return tuple(store.manifest.counts[rank] == 1 for rank in store.manifest.ranks)
 
 
-def open_index(path: str | Path, *, threads: int = 0) -> Index:
+def open_index(path: str | Path, *, threads: int = 0, device: str = "auto") -> Index:
     """Open an index for searching.
 
     Parameters
@@ -197,11 +202,15 @@ def open_index(path: str | Path, *, threads: int = 0) -> Index:
         Index folder.
     threads : int
         0 means every core this process may use. Answers do not depend on it.
+    device : str
+        Where to encode and search: "auto" (GPUs, where they work), "cpu" or "cuda".
 
     Raises
     ------
     FolderError
         There is no index, or it is damaged.
+    SettingsError, MissingExtraError
+        A GPU was asked for, and none works here, or torch is not installed.
 
     Examples
     --------
@@ -211,7 +220,7 @@ def open_index(path: str | Path, *, threads: int = 0) -> Index:
     """
     start = time.perf_counter()
     store = IndexStore.open(path)
-    index = Index(store, encoder_of(store, threads), threads)
+    index = Index(store, encoder_of(store, threads, devices_for(store, device)), threads)
     index.opened_s = time.perf_counter() - start
     return index
 

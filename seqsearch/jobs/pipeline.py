@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seqsearch.devices.vectors import Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.frames import has_open_frame
 from seqsearch.dna.reading import Reads
 from seqsearch.dna.strand import reverse_complement
-from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.base import Encoder, vectors_of
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.repeats import Answers, Distinct, Seen
@@ -35,7 +36,7 @@ from seqsearch.search.candidates import (
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings
-from seqsearch.tables import Float32, Int64
+from seqsearch.tables import Int64
 from seqsearch.threads import prefetch
 
 STOPS = "stop codons in every reading frame: a pseudogene, or wrong bases"
@@ -60,7 +61,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A batch of queries, encoded.
+    """A batch of queries, to be encoded, or encoded.
 
     Attributes
     ----------
@@ -72,8 +73,8 @@ class Prepared:
         Sequences of those queries.
     batch : SequenceBatch
         The u distinct sequences that are new.
-    vectors : dict of int to (u, d) float32
-        By strand; `EITHER` where the encoder tells none from the other.
+    vectors : dict of int to (u, d) float32, or the same on GPUs
+        By strand; `EITHER` where the encoder tells none from the other. Empty before encoding.
     fraction : float or None
         How much of the input has been read.
     """
@@ -82,7 +83,7 @@ class Prepared:
     numbers: Int64
     distinct: Distinct
     batch: SequenceBatch
-    vectors: dict[int, Float32]
+    vectors: dict[int, Vectors]
     fraction: float | None
 
 
@@ -115,47 +116,73 @@ def search_all(
 ) -> Iterator[Searched]:
     """Search batches of reads, given with the number of their first query.
 
-    Reading, encoding and searching run in threads of their own, two batches ahead at most;
-    aligning, voting and what the caller does run in the caller's.
+    Every stage runs in a thread of its own, two batches ahead of the next one at most; what the
+    caller does runs in the caller's.
     """
     seen, answers = Seen(), Answers()
-    timed_reads = prefetch(_timed(reads, clock, "read"))
-    encoded = (
-        prepare(first, some, encoder, settings, seen, judge.is_coding)
-        for first, some in timed_reads
+
+    def stage(name: str, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return prefetch(_timed(work, items, clock, name))
+
+    prepared = stage(
+        "prepare",
+        lambda one: prepare(one[0], one[1], encoder, seen, settings, judge.is_coding),
+        prefetch(_timed_reading(reads, clock)),
     )
-    prepared = prefetch(_timed(encoded, clock, "encode"))
-    nearest = (
-        Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
-        for p in prepared
-    )
-    for found in prefetch(_timed(nearest, clock, "search")):
-        batch = found.prepared
-        with clock.timed("align"):
-            candidates = _placed(found, store, settings)
-        with clock.timed("vote"):
-            voters = candidates.rows[:, : candidates.scores.shape[1]]
-            ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
-            new = batch.distinct.first + np.arange(len(batch.batch))
-            probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
-            calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
-            answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
-            hits, calls = answers.of(batch.distinct.number, batch.numbers)
-        yield Searched(batch.queries, hits, calls, batch.fraction)
+    encoded = stage("encode", lambda one: encode(one, encoder, settings.strand), prepared)
+    nearest = stage("search", lambda one: _searched(one, retriever, store, settings), encoded)
+    placed = stage("align", lambda one: _placed(one, store, settings), nearest)
+    return stage("vote", lambda one: _judged(one, store, judge, answers, settings), placed)
 
 
-def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Candidates:
+def _searched(
+    prepared: Prepared, retriever: Retriever, store: IndexStore, settings: QuerySettings
+) -> Found:
+    """Find the nearest references."""
+    count = settings.candidates
+    found = find_candidates(prepared.batch, prepared.vectors, retriever, store, count)
+    return Found(prepared, found)
+
+
+def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Found:
     """Align the candidates, or only tell their strand."""
-    batch, strand, threads = found.prepared.batch, settings.strand, settings.threads
-    if not settings.align:
-        return with_strands(found.candidates, batch, store, strand, threads)
-    return align_candidates(found.candidates, batch, store, settings.align, strand, threads)
+    batch, near = found.prepared.batch, found.candidates
+    strand, threads = settings.strand, settings.threads
+    if settings.align:
+        near = align_candidates(near, batch, store, settings.align, strand, threads)
+    else:
+        near = with_strands(near, batch, store, strand, threads)
+    return Found(found.prepared, near)
 
 
-def _timed(items: Iterable[Any], clock: Clock, stage: str) -> Iterator[Any]:
-    iterator = iter(items)
-    while True:
+def _judged(
+    found: Found, store: IndexStore, judge: Judge, answers: Answers, settings: QuerySettings
+) -> Searched:
+    """Let the candidates vote, and answer every query."""
+    batch, candidates = found.prepared, found.candidates
+    voters = candidates.rows[:, : candidates.scores.shape[1]]
+    ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
+    new = batch.distinct.first + np.arange(len(batch.batch))
+    probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
+    calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
+    answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
+    hits, calls = answers.of(batch.distinct.number, batch.numbers)
+    return Searched(batch.queries, hits, calls, batch.fraction)
+
+
+def _timed(
+    work: Callable[[Any], Any], items: Iterable[Any], clock: Clock, stage: str
+) -> Iterator[Any]:
+    for item in items:
         with clock.timed(stage):
+            done = work(item)
+        yield done
+
+
+def _timed_reading(reads: Iterable[Any], clock: Clock) -> Iterator[Any]:
+    iterator = iter(reads)
+    while True:
+        with clock.timed("read"):
             item = next(iterator, None)
         if item is None:
             return
@@ -166,11 +193,11 @@ def prepare(
     first: int,
     reads: Reads,
     encoder: Encoder,
-    settings: QuerySettings,
     seen: Seen,
+    settings: QuerySettings,
     is_coding: bool,
 ) -> Prepared:
-    """Find out which reads can be searched, and encode what is new on the strands asked for."""
+    """Find out which reads can be searched, and which of them are new."""
     batch = reads.batch
     problem = first_problem(
         defect_problems(reads), problems_where(~encoder.encodable(batch), encoder.why_not())
@@ -180,19 +207,24 @@ def prepare(
     distinct = seen.distinct(chosen)
     if len(distinct.new) < len(chosen):
         chosen = chosen.take(distinct.new)
-    vectors = {}
-    if encoder.is_strand_free:
-        vectors[EITHER] = encoder.encode(chosen)
-    else:
-        if settings.strand in ("both", "plus"):
-            vectors[PLUS] = encoder.encode(chosen)
-        if settings.strand in ("both", "minus"):
-            vectors[MINUS] = encoder.encode(reverse_complement(chosen))
     note = pa.nulls(len(batch), pa.string())
     if is_coding:
         note = problems_where(~has_open_frame(batch) & pc.is_null(problem).to_numpy(False), STOPS)
     queries = _query_table(first, reads, problem, note, settings.keep_sequences)
-    return Prepared(queries, first + usable, distinct, chosen, vectors, reads.fraction)
+    return Prepared(queries, first + usable, distinct, chosen, {}, reads.fraction)
+
+
+def encode(prepared: Prepared, encoder: Encoder, strand: str) -> Prepared:
+    """Encode what is new on the strands asked for; vectors stay on the encoder's device."""
+    batch, vectors = prepared.batch, dict[int, Vectors]()
+    if encoder.is_strand_free:
+        vectors[EITHER] = vectors_of(encoder, batch)
+    else:
+        if strand in ("both", "plus"):
+            vectors[PLUS] = vectors_of(encoder, batch)
+        if strand in ("both", "minus"):
+            vectors[MINUS] = vectors_of(encoder, reverse_complement(batch))
+    return replace(prepared, vectors=vectors)
 
 
 def _query_table(

@@ -9,10 +9,11 @@ import numpy as np
 from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.base import Encoder, devices_under
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.hiding import ALIGNED, CANDIDATES, Hiding
+from seqsearch.jobs.placing import fitting
 from seqsearch.search.align import Alignments
 from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
 from seqsearch.search.candidates import (
@@ -94,7 +95,9 @@ class SelfSearch:
         self.rows: Int64 = np.repeat(np.arange(store.rows), np.diff(votes.start))
         self.entries: Int64 = np.arange(len(votes.taxon))
         self.hiding = Hiding(store, self.rows, self.entries)
-        self._retriever = open_retriever(store, threads)
+        self._retriever = open_retriever(
+            store, threads, devices=fitting(store, devices_under(encoder))
+        )
         self._model: Model = open_calibration(store).aligned
         self._prior = prior_of(self.hiding)
         records = np.append(0, np.cumsum(votes.records))[votes.start]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from seqsearch.devices.vectors import Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.index.store import IndexStore
@@ -45,7 +46,7 @@ class Candidates:
 
 def find_candidates(
     batch: SequenceBatch,
-    vectors: Mapping[int, Float32],
+    vectors: Mapping[int, Vectors],
     retriever: Retriever,
     store: IndexStore,
     count: int,
@@ -56,7 +57,7 @@ def find_candidates(
     ----------
     batch : SequenceBatch
         n queries.
-    vectors : mapping of strand to (n, d) float32
+    vectors : mapping of strand to (n, d) float32, or the same on the retriever's GPUs
         Of each strand that is searched; `EITHER` where the encoder tells none from the other.
     retriever : Retriever
     store : IndexStore

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from seqsearch.devices.choice import Devices
 from seqsearch.index.ann import InvertedLists
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
@@ -23,13 +24,13 @@ class Retriever(Protocol):
 
     threads: int
 
-    def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
+    def search(self, vectors: Any, count: int) -> tuple[Int64, Float32]:
         """Return the nearest `count` rows of each query, best first.
 
         Parameters
         ----------
-        vectors : (n, d) float32
-            Queries, as the encoder made them.
+        vectors : (n, d) float32, or `DeviceVectors`
+            Queries, as the encoder made them; the latter where it is on the same devices.
         count : int
 
         Returns
@@ -42,7 +43,9 @@ class Retriever(Protocol):
         ...
 
 
-def open_retriever(store: IndexStore, threads: int = 0, rows: Int64 | None = None) -> Retriever:
+def open_retriever(
+    store: IndexStore, threads: int = 0, rows: Int64 | None = None, devices: Devices = ()
+) -> Retriever:
     """Return what searches an index as its manifest says; some rows of it, exactly.
 
     Parameters
@@ -52,7 +55,13 @@ def open_retriever(store: IndexStore, threads: int = 0, rows: Int64 | None = Non
         0 means every core.
     rows : (r,) int64, optional
         Search only these.
+    devices : tuple of str
+        GPUs to search on; none: the CPU.
     """
+    if devices:
+        from seqsearch.search.device import DeviceRetriever  # noqa: PLC0415  needs torch
+
+        return DeviceRetriever(store, threads, rows, devices)
     if rows is None and store.manifest.ann["type"] != "exact":
         return ListsRetriever(store, threads)
     return ExactRetriever(store, threads, rows)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seqsearch.cli.reliability import long_lines
+from seqsearch.devices.choice import gpu_problem, gpus_of_driver, has_torch
 from seqsearch.errors import MissingExtraError
 from seqsearch.index.manifest import read_manifest
 from seqsearch.jobs import doctor, inspecting, opened, steps
@@ -149,6 +150,8 @@ def test_doctor(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = {one["what"]: one for one in json.loads(command("doctor", "--json").out)}
     assert findings["seqsearch"]["detail"].startswith(VERSION)
     assert findings["self-test"]["works"] is True
+    if not gpus_of_driver():
+        assert findings["GPU"]["works"] is None
 
     def missing() -> None:
         raise MissingExtraError("FAISS", "cpu")
@@ -158,6 +161,42 @@ def test_doctor(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer.status == 1
     line = next(line for line in answer.out.splitlines() if line.startswith("MISSING"))
     assert line.endswith("FAISS is not installed: pip install 'seqsearch[cpu]'")
+
+
+def test_doctor_looks_at_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="needs the extra models")
+
+    def finding(cards: int, problem: str, names: tuple[str, ...] = ()) -> doctor.Finding:
+        monkeypatch.setattr(doctor, "gpus_of_driver", lambda: cards)
+        monkeypatch.setattr(doctor, "gpu_problem", lambda: problem)
+        monkeypatch.setattr(doctor, "gpu_names", lambda: names)
+        return doctor._gpu()
+
+    assert finding(0, "") == doctor.Finding(
+        "GPU", None, "none that NVIDIA's driver shows; all runs on the CPU"
+    )
+    assert finding(2, "it is odd") == doctor.Finding(
+        "GPU", False, "2 in this machine, but it is odd; the CPU serves"
+    )
+    assert finding(1, "", ("cpu",)) == doctor.Finding(
+        "GPU", True, "1 for encoding and search; vectors are those of the CPU"
+    )
+    monkeypatch.setattr(doctor, "ROUNDING", -1)
+    assert finding(1, "", ("cpu",)).works is False
+
+
+def test_a_gpu_that_is_not_there(tiny_index: Path, more_bees: Path, fails: Any) -> None:
+    if not gpu_problem():
+        pytest.skip("there is one")
+    out = more_bees.parent / "out"
+    for words in (
+        ("query", tiny_index, more_bees, "-o", out),
+        ("index", "build", more_bees, "-o", out),
+    ):
+        said = fails(*words, "--device", "cuda", status=2 if has_torch() else 1)
+        assert "PyTorch" in said
+        assert said.find("seqsearch doctor says what is missing") > 0
+        assert not out.exists()
 
 
 # --- index ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import Vectors, quantised
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
-from seqsearch.search.retrieve import ExactRetriever
+from seqsearch.search.retrieve import ExactRetriever, Retriever, open_retriever
 from seqsearch.settings import BuildSettings
 
 SPECTRUM = BuildSettings(encoder="spectrum")
@@ -47,7 +48,7 @@ def store_of(
         rows=rows,
         live_rows=np.setdiff1d(np.arange(rows), removed),
         order_keys=keys,
-        manifest=SimpleNamespace(encoder={"dim": parts[0].shape[1]}),
+        manifest=SimpleNamespace(encoder={"dim": parts[0].shape[1]}, ann={"type": "exact"}),
         segments=[
             SimpleNamespace(first_row=int(first), vectors=stored(part, kind))
             for first, part in zip(firsts, parts, strict=False)
@@ -65,17 +66,44 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+@pytest.fixture(params=["cpu", "torch", "two replicas", "two shares", "cuda"])
+def retriever_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What makes an exact retriever of each kind, from a store, threads and, maybe, rows."""
+    if request.param == "cpu":
+        return ExactRetriever
+    torch = pytest.importorskip("torch", reason="needs the extra models")
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    devices = {"torch": ("cpu",), "cuda": ("cuda:0",)}.get(request.param, ("cpu", "cpu"))
+    if request.param == "two shares":
+        from seqsearch.search import device
+
+        def half(store: Any, rows: np.ndarray) -> int:
+            needed = device.PADDED * 2 * len(rows) * store.manifest.encoder["dim"]
+            return device.BESIDE + int(needed / 2) + 1
+
+    def make(store: Any, threads: int = 0, rows: np.ndarray | None = None) -> Retriever:
+        if request.param == "two shares":
+            free = half(store, store.live_rows if rows is None else rows)
+            monkeypatch.setattr("seqsearch.devices.lane.free_bytes", lambda _: free)
+        return open_retriever(store, threads, rows, devices)
+
+    return make
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("count", [1, 10, 70, 500])
 @pytest.mark.parametrize("dim", [3, 100, 257])
-def test_random_vectors_in_segments_with_rows_taken_out(dim: int, count: int, threads: int) -> None:
+def test_random_vectors_in_segments_with_rows_taken_out(
+    dim: int, count: int, threads: int, retriever_of: Any
+) -> None:
     rng = np.random.default_rng(dim * count)
     parts = [unit(rng.normal(size=(n, dim))).astype(np.float16) for n in (150, 1, 90)]
     removed = rng.choice(241, 40, replace=False).tolist()
     keys = rng.integers(0, 2**64, 241, dtype=np.uint64)
     queries = unit(rng.normal(size=(40, dim)))
     store = store_of(parts, removed, keys)
-    found, similarities = ExactRetriever(store, threads).search(queries, count)
+    found, similarities = retriever_of(store, threads).search(queries, count)
     expected = brute_force(np.concatenate(parts), store.live_rows, keys, queries, count)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
@@ -101,20 +129,22 @@ def test_vectors_of_eight_bits_are_compared_as_they_are_stored(dim: int) -> None
 
 
 @pytest.mark.parametrize("count", [1, 5, 30])
-def test_equal_similarities_are_ordered_by_key_however_many_tie(count: int) -> None:
+def test_equal_similarities_are_ordered_by_key_however_many_tie(
+    count: int, retriever_of: Any
+) -> None:
     rng = np.random.default_rng(count)
     few = unit(rng.choice([-1.0, 0.0, 1.0], size=(6, 8)) + 0.1)
     vectors = few[rng.integers(0, 6, 900)].astype(np.float16)  # 150 times each
     keys = rng.permutation(900).astype(np.uint64) << np.uint64(54)
     store = store_of([vectors[:500], vectors[500:]], [], keys)
-    found, similarities = ExactRetriever(store, 2).search(few, count)
+    found, similarities = retriever_of(store, 2).search(few, count)
     expected = brute_force(vectors, store.live_rows, keys, few, count)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
     assert (similarities[:, 0] == 1).all()
 
 
-def test_differences_below_the_rounding_do_not_decide() -> None:
+def test_differences_below_the_rounding_do_not_decide(retriever_of: Any) -> None:
     rng = np.random.default_rng(8)
     base = unit(rng.normal(size=(1, 512)))
     near = np.repeat(base.astype(np.float16), 300, axis=0)
@@ -122,17 +152,17 @@ def test_differences_below_the_rounding_do_not_decide() -> None:
     near[np.arange(300), at] = np.nextafter(near[np.arange(300), at], np.float16(1))
     keys = rng.permutation(300).astype(np.uint64)
     store = store_of([near], [], keys)
-    found, similarities = ExactRetriever(store, 2).search(base, 20)
+    found, similarities = retriever_of(store, 2).search(base, 20)
     expected = brute_force(near, store.live_rows, keys, base, 20)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
 
 
-def test_answers_depend_on_no_batch() -> None:
+def test_answers_depend_on_no_batch(retriever_of: Any) -> None:
     rng = np.random.default_rng(9)
     vectors = unit(rng.normal(size=(700, 64)) + 1).astype(np.float16)
     queries = unit(rng.normal(size=(90, 64)) + 1)
-    retriever = ExactRetriever(store_of([vectors], [], np.arange(700, dtype=np.uint64)), 2)
+    retriever = retriever_of(store_of([vectors], [], np.arange(700, dtype=np.uint64)), 2)
     rows, similarities = retriever.search(queries, 12)
     for size in (1, 7, 50):
         parts = [retriever.search(queries[i : i + size], 12) for i in range(0, 90, size)]
@@ -143,23 +173,23 @@ def test_answers_depend_on_no_batch() -> None:
     assert np.array_equal(shuffled[0], rows[order])
 
 
-def test_only_the_rows_asked_for_are_searched() -> None:
+def test_only_the_rows_asked_for_are_searched(retriever_of: Any) -> None:
     rng = np.random.default_rng(10)
     vectors = unit(rng.normal(size=(300, 32))).astype(np.float16)
     keys = rng.integers(0, 2**64, 300, dtype=np.uint64)
     queries = unit(rng.normal(size=(20, 32)))
     store = store_of([vectors[:100], vectors[100:]], [], keys)
     wanted = np.sort(rng.choice(300, 60, replace=False))
-    found, similarities = ExactRetriever(store, 2, wanted).search(queries, 8)
+    found, similarities = retriever_of(store, 2, wanted).search(queries, 8)
     expected = brute_force(vectors, wanted, keys, queries, 8)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
 
 
-def test_no_queries() -> None:
+def test_no_queries(retriever_of: Any) -> None:
     vectors = unit(np.ones((3, 4))).astype(np.float16)
     store = store_of([vectors], [], np.arange(3, dtype=np.uint64))
-    rows, similarities = ExactRetriever(store, 1).search(np.empty((0, 4), np.float32), 2)
+    rows, similarities = retriever_of(store, 1).search(np.empty((0, 4), np.float32), 2)
     assert rows.shape == similarities.shape == (0, 2)
 
 

@@ -1,0 +1,165 @@
+"""The nearest references of each query, found and decided on GPUs. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from seqsearch.devices import lane
+from seqsearch.devices.choice import Devices
+from seqsearch.devices.lane import Handed, Lane
+from seqsearch.devices.vectors import Vectors, shares
+from seqsearch.errors import SettingsError
+from seqsearch.index.store import IndexStore
+from seqsearch.search.compare import order_by_similarity
+from seqsearch.search.device_pages import Pages, Scorer, Whole
+from seqsearch.search.device_rows import scales_of
+from seqsearch.tables import Float32, Int64
+from seqsearch.threads import resolve_threads, spread
+
+BESIDE = 8 << 30  # bytes that encoding and searching need beside the vectors
+PADDED = 1.25  # places of pages by rows in them, where lists are short
+
+
+class DeviceRetriever:
+    """Searches on GPUs; see `Retriever`.
+
+    Where all rows fit on each GPU, every one has them and takes a share of the queries; otherwise
+    every one has a share of the rows and takes all queries.
+
+    Parameters
+    ----------
+    store : IndexStore
+    threads : int
+        0 means every core; for what is done on the CPU with the answers.
+    rows : (r,) int64, optional
+        Search only these, exactly.
+    devices : tuple of str
+        As torch names them.
+
+    Raises
+    ------
+    SettingsError
+        The rows do not fit on all GPUs together.
+    """
+
+    def __init__(
+        self, store: IndexStore, threads: int, rows: Int64 | None, devices: Devices
+    ) -> None:
+        self.threads = resolve_threads(threads)
+        by_lists = rows is None and store.manifest.ann["type"] != "exact"
+        chosen = store.live_rows if rows is None else rows
+        self._keys = store.order_keys
+        self._has_shares = needs_shares(store, chosen, devices)
+        parts = [(0, len(chosen))] * len(devices)
+        if self._has_shares:
+            parts = shares(len(chosen), len(devices))
+        self._pool = ThreadPoolExecutor(len(devices))
+        self._searchers = list(
+            self._pool.map(
+                lambda part, name: Searcher(store, chosen[slice(*part)], by_lists, name),
+                parts,
+                devices,
+            )
+        )
+
+    def search(self, vectors: Vectors, count: int) -> tuple[Int64, Float32]:
+        """Return the nearest rows; see `Retriever`."""
+        if self._has_shares:
+            return self._merged(self._on_host(vectors), count)
+        parts: Sequence[Handed | Float32]
+        if isinstance(vectors, np.ndarray):
+            parts = [vectors[a:b] for a, b in shares(len(vectors), len(self._searchers))]
+        else:
+            parts = vectors.parts
+        found = self._ask(parts, count)
+        return np.concatenate([one for one, _ in found]), np.concatenate([two for _, two in found])
+
+    def _ask(self, parts: Sequence[Handed | Float32], count: int) -> list[tuple[Int64, Float32]]:
+        counts = [count] * len(parts)
+        return list(self._pool.map(Searcher.search, self._searchers, parts, counts))
+
+    def _on_host(self, vectors: Vectors) -> Float32:
+        if isinstance(vectors, np.ndarray):
+            return vectors
+        return np.concatenate(list(self._pool.map(Searcher.fetch, self._searchers, vectors.parts)))
+
+    def _merged(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
+        """Ask every GPU for the nearest of its rows, and put the answers in one order."""
+        found = self._ask([vectors] * len(self._searchers), count)
+        rows = np.concatenate([one for one, _ in found], axis=1)
+        cosines = np.concatenate([two for _, two in found], axis=1).astype(np.float64)
+        spread(
+            lambda a, b: order_by_similarity(rows, cosines, self._keys, a, b),
+            len(rows),
+            self.threads,
+        )
+        return rows[:, :count].copy(), cosines[:, :count].astype(np.float32)
+
+
+class Searcher:
+    """Searches on one device.
+
+    Parameters
+    ----------
+    store : IndexStore
+    rows : (r,) int64
+        What is searched.
+    by_lists : bool
+        In the lists near a query only.
+    device : str
+    """
+
+    def __init__(self, store: IndexStore, rows: Int64, by_lists: bool, device: str) -> None:
+        self._lane = Lane(device)
+        with self._lane.working():
+            make = Pages if by_lists else Whole
+            self._scorer: Scorer = make(store, rows, self._lane)
+
+    def search(self, vectors: Handed | Float32, count: int) -> tuple[Int64, Float32]:
+        """Return (n, count) int64 rows and (n, count) float32 cosines; see `Retriever`."""
+        with self._lane.working():
+            if isinstance(vectors, Handed):
+                queries = self._lane.take(vectors).half()
+            else:
+                queries = self._lane.upload(vectors).half()
+            found = [
+                self._scorer.rows.decide(
+                    queries[some.start : some.stop], some.scores, some.place_of, count
+                )
+                for some in self._scorer.score(queries, scales_of(queries).float())
+            ]
+            if not found:
+                return np.empty((0, count), np.int64), np.empty((0, count), np.float32)
+            rows, cosines = (torch.cat(one).cpu().numpy() for one in zip(*found, strict=True))
+        return rows, cosines
+
+    def fetch(self, vectors: Handed) -> Float32:
+        """Copy vectors that are on this device to the host."""
+        with self._lane.working():
+            return self._lane.take(vectors).cpu().numpy()
+
+
+def needs_shares(store: IndexStore, rows: Int64, devices: Devices) -> bool:
+    """Whether the rows have to be shared out among GPUs, because they do not fit on each.
+
+    Raises
+    ------
+    SettingsError
+        They do not fit on all together.
+    """
+    needed = PADDED * len(rows) * int(store.manifest.encoder["dim"]) * 2
+    free = [lane.free_bytes(device) - BESIDE for device in devices]
+    if needed <= min(free):
+        return False
+    if needed <= len(devices) * min(free):
+        return True
+    raise SettingsError(
+        "device",
+        "cuda",
+        f"GPUs with {(needed + BESIDE * len(devices)) / 2**30:.1f} GiB free in all for this index "
+        f"({sum(free) / 2**30 + BESIDE * len(devices) / 2**30:.1f} GiB are), or cpu",
+    )

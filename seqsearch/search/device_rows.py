@@ -1,0 +1,198 @@
+"""Rows of an index on a device: their products with queries, and the decision among them.
+
+A product of float16 vectors in float32 says which rows may be among the nearest. Those are compared
+again in float64, as on the CPU (search/compare.py): a cosine of the stored float16 vectors, rounded
+to 1e-6, equal ones ordered by a hash of the sequence. Vectors stored in 8 bits become float16, so
+their cosines are the CPU's within what that rounds. Imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqsearch.devices.lane import Lane
+from seqsearch.index.store import IndexStore
+from seqsearch.tables import Int64
+
+GROUP = 32  # columns whose largest score stands for all, to look through fewer
+BLOCK = 32_768  # vectors copied to a device at once
+EXTRA = 16  # candidates compared beyond those wanted
+DOUBT = 5e-5  # more than a product of normalised vectors is off, summed in float32 on a GPU
+COMPARED = 1 << 28  # bytes of candidates compared at once
+
+
+class DeviceRows:
+    """Vectors of rows on a device.
+
+    Parameters
+    ----------
+    store : IndexStore
+    rows : (r,) int64
+        Ascending.
+    places : (r,) int64
+        Where each row is put.
+    size : int
+        m: places there are, a multiple of `GROUP`.
+    lane : Lane
+
+    Attributes
+    ----------
+    vectors : (m, d) float16
+    numbers : (m,) int64
+        Row at each place; -1: none.
+    scales : (m,) float64
+        1 / length of each vector; 0 of a vector of zeros.
+    """
+
+    def __init__(
+        self, store: IndexStore, rows: Int64, places: Int64, size: int, lane: Lane
+    ) -> None:
+        self.lane = lane
+        dim, device = int(store.manifest.encoder["dim"]), lane.device
+        numbers, ranks = np.full(size, -1, np.int64), np.zeros(size, np.int64)
+        numbers[places], ranks[places] = rows, _ranks(store.order_keys)[rows]
+        self.numbers, self._ranks = lane.upload(numbers), lane.upload(ranks)
+        self._most = len(store.order_keys) + 1  # above every rank
+        self.vectors = torch.zeros((size, dim), dtype=torch.float16, device=device)
+        self.scales = torch.zeros(size, dtype=torch.float64, device=device)
+        done = 0
+        for block in blocks(store, rows, lane):
+            at = lane.upload(places[done : done + len(block)])
+            self.vectors[at] = block
+            self.scales[at] = scales_of(block)
+            done += len(block)
+
+    def decide(
+        self,
+        queries: Tensor,
+        scores: Tensor,
+        place_of: Callable[[Tensor, Tensor], Tensor],
+        count: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the nearest rows of each query among the columns of its scores.
+
+        Where the last column that is compared is too close to the last row that is kept to be
+        sure, more are.
+
+        Parameters
+        ----------
+        queries : (n, d) float16
+        scores : (n, c) float32
+            About the cosines; -inf where a column stands for no row. c is a multiple of `GROUP`.
+        place_of : callable
+            From (k,) queries and (k, a) columns of theirs to places.
+        count : int
+
+        Returns
+        -------
+        (n, count) int64
+            Rows, best first; -1 where there are fewer.
+        (n, count) float32
+            Cosines, rounded to 1e-6; 0 where there is no row.
+        """
+        device = queries.device
+        rows = torch.full((len(queries), count), -1, dtype=torch.int64, device=device)
+        cosines = torch.zeros((len(queries), count), device=device)
+        todo = torch.arange(len(queries), device=device)
+        asked = min(count + EXTRA, scores.shape[1])
+        while len(todo) and asked:
+            some = scores if len(todo) == len(scores) else scores[todo]
+            values, columns = largest(some, asked)
+            places = place_of(todo, columns)
+            is_row = torch.isfinite(values)
+            exact = self._compare(queries[todo], places)
+            order = self._order(exact, places, is_row)
+            kept = min(count, asked)
+            found = torch.where(is_row, self.numbers[places], -1).gather(1, order)[:, :kept]
+            exact = torch.where(is_row, exact, 0.0).gather(1, order)[:, :kept]
+            rows[todo, :kept], cosines[todo, :kept] = found, exact.float()
+            if asked == scores.shape[1]:
+                break
+            todo = todo[values[:, -1] + DOUBT >= exact[:, -1]]
+            asked = min(asked * 4, scores.shape[1])
+        return rows, cosines
+
+    def _compare(self, queries: Tensor, places: Tensor) -> Tensor:
+        """Return (n, a) float64: cosines of queries with the rows at places, rounded."""
+        wide, own = queries.double(), scales_of(queries)
+        result = torch.empty(places.shape, dtype=torch.float64, device=queries.device)
+        width = max(1, min(places.shape[1], COMPARED // (8 * queries.shape[1])))
+        height = max(1, COMPARED // (8 * queries.shape[1] * width))
+        for top in range(0, len(queries), height):
+            for left in range(0, places.shape[1], width):
+                part = (slice(top, top + height), slice(left, left + width))
+                some = self._wide(places[part])
+                result[part] = torch.bmm(some, wide[part[0], :, None])[:, :, 0]
+        cosines = result * own[:, None] * self.scales[places]
+        return ((cosines * 1e6).round() / 1e6).float().double()
+
+    def _wide(self, places: Tensor) -> Tensor:
+        """(..., d) float64: vectors as they are stored."""
+        return self.vectors[places].double()
+
+    def _order(self, cosines: Tensor, places: Tensor, is_row: Tensor) -> Tensor:
+        """(n, a) int64: the most similar first, then by key; columns without a row last."""
+        falling = 1_000_000 - (cosines * 1e6).round().long()
+        keys = falling * self._most + self._ranks[places]
+        return torch.where(is_row, keys, torch.iinfo(torch.int64).max).argsort(dim=1)
+
+
+def products(one: Tensor, other: Tensor) -> Tensor:
+    """Return (b, n, m) float32: inner products of (b, n, d) with (b, m, d), both float16.
+
+    On a GPU factors stay float16 and sums are float32, which its matrix units do in one.
+    """
+    turned = other.transpose(1, 2)
+    if one.is_cuda:
+        return torch.bmm(one, turned, out_dtype=torch.float32)
+    return torch.bmm(one.float(), turned.float())
+
+
+def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the largest scores of each line, falling, and their columns.
+
+    The `count` largest lie in the `count` groups of columns with the largest maxima, so that only
+    those are sorted through.
+
+    Parameters
+    ----------
+    scores : (n, c) float32
+        c is a multiple of `GROUP`.
+    count : int
+        At most c.
+
+    Returns
+    -------
+    (n, count) float32, (n, count) int64
+    """
+    groups = scores.view(len(scores), -1, GROUP)
+    best = groups.amax(2).topk(min(count, groups.shape[1]), sorted=False).indices
+    some = groups.gather(1, best[:, :, None].expand(-1, -1, GROUP)).flatten(1)
+    values, at = some.topk(count)
+    return values, best.gather(1, at // GROUP) * GROUP + at % GROUP
+
+
+def scales_of(vectors: Tensor) -> Tensor:
+    """Return (n,) float64: 1 / length of float16 vectors, 0 of one of zeros."""
+    squares = vectors.double().square().sum(1)
+    return torch.where(squares > 0, squares.sqrt().reciprocal(), 0.0)
+
+
+def blocks(store: IndexStore, rows: Int64, lane: Lane) -> Iterator[Tensor]:
+    """Yield the vectors of ascending rows, block by block, as float16 on a device."""
+    for segment in store.segments:
+        own = rows[(rows >= segment.first_row) & (rows < segment.first_row + len(segment.vectors))]
+        for start in range(0, len(own), BLOCK):
+            block = segment.vectors.take(own[start : start + BLOCK] - segment.first_row)
+            yield lane.upload(block.astype(np.float16))
+
+
+def _ranks(keys: np.ndarray) -> Int64:
+    """(rows,) int64: the place of each key among all, sorted."""
+    ranks = np.empty(len(keys), np.int64)
+    ranks[np.argsort(keys, kind="stable")] = np.arange(len(keys))
+    return ranks

@@ -1,0 +1,185 @@
+"""Search by lists on a device, against a loop over the lists; exact search: test_retrieve.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seqsearch.errors import SettingsError
+from seqsearch.index.ann import BITS, Lists, open_lists, save_lists
+from seqsearch.index.flat import load_faiss
+from seqsearch.index.sketch import MULTIPLE, Sketch
+from seqsearch.index.vectors import Vectors
+
+torch = pytest.importorskip("torch", reason="needs the extra models")
+
+from seqsearch.devices import lane  # noqa: E402
+from seqsearch.search import device_pages, device_rows  # noqa: E402
+from seqsearch.search.device import BESIDE, DeviceRetriever  # noqa: E402
+
+DIM, LEADING, LISTS, PROBES = 40, 6, 9, 3
+DEVICES = [
+    ("cpu",),
+    ("cpu", "cpu"),
+    pytest.param(
+        ("cuda:0",), marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    ),
+]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SimpleNamespace:
+    """An index of two segments, some rows taken out, lists of very unequal lengths."""
+    rng = np.random.default_rng(2)
+    sketch = Sketch(LEADING, rng.choice([-1, 1], (DIM - LEADING, 6)).astype(np.int8))
+    centers = unit(rng.normal(size=(LISTS, sketch.width)))
+    vectors = unit(rng.normal(size=(900, DIM)))
+    vectors[:400, :LEADING] = centers[4, :LEADING] + 0.01 * rng.normal(size=(400, LEADING))
+    vectors[100:160] = vectors[100]  # as many equal ones
+    halves = unit(vectors).astype(np.float16)
+    (tmp_path / "ann-0001").mkdir()
+    save_lists(lists_by(centers), sketch, tmp_path / "ann-0001")
+    plan = {"width": sketch.width, "lists": LISTS, "probes": PROBES, "compared": 100}
+    plan |= {"rows": 700, "recall": 0.99}
+    nothing = np.empty((700, 0), np.float32)
+    return SimpleNamespace(
+        folder=tmp_path,
+        rows=900,
+        live_rows=np.setdiff1d(np.arange(900), rng.choice(900, 60, replace=False)),
+        order_keys=rng.permutation(900).astype(np.uint64) << np.uint64(54),
+        manifest=SimpleNamespace(
+            encoder={"dim": DIM}, ann={"type": "ivf", "folder": "ann-0001", **plan}
+        ),
+        segments=[
+            SimpleNamespace(first_row=0, vectors=Vectors("float16", halves[:700], nothing)),
+            SimpleNamespace(first_row=700, vectors=Vectors("float16", halves[700:], nothing[:200])),
+        ],
+    )
+
+
+def lists_by(centers: np.ndarray) -> Lists:
+    """Lists with centres of ours."""
+    faiss, width = load_faiss(), centers.shape[1]
+    quantizer = faiss.IndexFlatIP(width)
+    quantizer.add(centers)
+    inner = faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFPQFastScan(quantizer, width, len(centers), width // MULTIPLE, BITS, inner)
+    index.train(np.random.default_rng(0).normal(size=(700, width)).astype(np.float32))
+    index.referenced_objects = [quantizer]
+    return Lists(index)
+
+
+def stored(store: Any) -> np.ndarray:
+    return np.concatenate([s.vectors.numbers for s in store.segments])
+
+
+def queries_of(store: Any, count: int = 60) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    vectors = stored(store).astype(np.float32)
+    chosen = vectors[rng.choice(len(vectors), count)]
+    return unit(chosen + 0.03 * rng.normal(size=chosen.shape))
+
+
+def plain_search(store: Any, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """One query after the other, one list after the other."""
+    sketch, lists = open_lists(store)
+    centers, vectors = lists.centers.astype(float), stored(store).astype(float)
+
+    def sketched(some: np.ndarray) -> np.ndarray:
+        behind = some[:, LEADING:] @ sketch.signs / np.sqrt(6)
+        return np.concatenate([some[:, :LEADING], behind], axis=1)
+
+    list_of = (sketched(vectors) @ centers.T).argmax(axis=1)
+    rows = np.full((len(queries), count), -1)
+    cosines = np.zeros((len(queries), count), np.float32)
+    for i, query in enumerate(queries.astype(np.float16).astype(float)):
+        near = np.argsort(-(centers @ sketched(query[None])[0]))[:PROBES]
+        own = store.live_rows[np.isin(list_of[store.live_rows], near)]
+        some = vectors[own]
+        lengths = np.linalg.norm(some, axis=1) * np.linalg.norm(query)
+        found = np.round(some @ query / lengths, 6).astype(np.float32)
+        order = np.lexsort((store.order_keys[own], -found))[:count]
+        rows[i, : len(order)], cosines[i, : len(order)] = own[order], found[order]
+    return rows, cosines
+
+
+@pytest.mark.parametrize("devices", DEVICES)
+@pytest.mark.parametrize("count", [1, 10, 50, 700])
+@pytest.mark.parametrize(("page", "tile", "tiles"), [(128, 64, 512), (32, 4, 3), (64, 1, 1)])
+def test_the_nearest_in_the_lists_near_a_query(
+    store: Any,
+    devices: tuple[str, ...],
+    count: int,
+    page: int,
+    tile: int,
+    tiles: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("PAGE", page), ("TILE", tile), ("TILES", tiles)):
+        monkeypatch.setattr(device_pages, name, value)
+    queries = queries_of(store)
+    rows, cosines = DeviceRetriever(store, 2, None, devices).search(queries, count)
+    expected = plain_search(store, queries, count)
+    np.testing.assert_array_equal(rows, expected[0])
+    np.testing.assert_array_equal(cosines, expected[1])
+    assert (rows[:, -1] == -1).any() == (count == 700)  # no query sees more
+
+
+def test_a_query_of_zeros_is_like_nothing(store: Any) -> None:
+    queries = queries_of(store, 3)
+    queries[1] = 0
+    rows, cosines = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 5)
+    assert (rows >= 0).all()
+    assert (cosines[1] == 0).all()
+    assert (np.diff(store.order_keys[rows[1]].astype(float)) > 0).all()
+    assert (cosines[[0, 2]] > 0).all()
+
+
+def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = queries_of(store)
+    expected = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 20)
+    monkeypatch.setattr(device_pages, "SCORES", 50_000)
+    monkeypatch.setattr(device_rows, "COMPARED", 20_000)
+    monkeypatch.setattr(device_rows, "BLOCK", 70)
+    retriever = DeviceRetriever(store, 1, None, ("cpu",))
+    for size in (60, 7, 1):
+        parts = [retriever.search(queries[i : i + size], 20) for i in range(0, 60, size)]
+        for i in (0, 1):
+            np.testing.assert_array_equal(np.concatenate([p[i] for p in parts]), expected[i])
+
+
+def test_shares_of_the_rows_answer_as_all_of_them(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = queries_of(store)
+    expected = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 20)
+    free = BESIDE + 40_000
+    monkeypatch.setattr(lane, "free_bytes", lambda _: free)
+    shared = DeviceRetriever(store, 1, None, ("cpu", "cpu", "cpu")).search(queries, 20)
+    for one, other in zip(shared, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(SettingsError) as error:
+        DeviceRetriever(store, 1, None, ("cpu",))
+    assert str(error.value) == (
+        "device is 'cuda': expected GPUs with 8.0 GiB free in all for this index "
+        "(8.0 GiB are), or cpu"
+    )
+
+
+def test_the_largest_are_found_through_groups() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.normal(size=(5, 640)).astype(np.float32)
+    scores[:, 600:] = -np.inf
+    scores[2] = -np.inf
+    for count in (1, 30, 200, 640):
+        values, columns = device_rows.largest(torch.from_numpy(scores), count)
+        np.testing.assert_array_equal(values.numpy(), -np.sort(-scores, axis=1)[:, :count])
+        np.testing.assert_array_equal(np.take_along_axis(scores, columns.numpy(), 1), values)
