@@ -23,6 +23,7 @@ from seqsearch.jobs.opened_run import Run
 from seqsearch.jobs.pipeline import Clock, Searched, search_all
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
+from seqsearch.search.locate import Windows
 from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.search.rules import check_rule, open_rule
 from seqsearch.settings import QuerySettings
@@ -150,7 +151,9 @@ class Index:
     ) -> Iterator[Searched]:
         retriever = self._retriever(settings.taxon)
         self._check(settings)
-        return search_all(reads, self.encoder, self.store, retriever, self._judge, settings, clock)
+        return search_all(
+            reads, self.encoder, self.store, retriever, self._judge, self.windows, settings, clock
+        )
 
     def _check(self, settings: QuerySettings) -> None:
         """Raise `SettingsError` unless prior and rule are of ranks of this index."""
@@ -160,6 +163,11 @@ class Index:
     @cached_property
     def _judge(self) -> Judge:
         return Judge(self.store)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """How long queries are cut."""
+        return Windows.of(self.store.lengths[self.store.live_rows])
 
     def _retriever(self, taxon: str | None) -> Retriever:
         if taxon not in self._retrievers:

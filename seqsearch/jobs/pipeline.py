@@ -17,13 +17,12 @@ import pyarrow.compute as pc
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.frames import has_open_frame
 from seqsearch.dna.reading import Reads
-from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.repeats import Answers, Distinct, Seen
 from seqsearch.libraries.records import defect_problems, first_problem, problems_where
-from seqsearch.runs.results import EITHER, MINUS, PLUS, Calls, Hits
+from seqsearch.runs.results import Calls, Hits
 from seqsearch.search.calls import calls_of
 from seqsearch.search.candidates import (
     Candidates,
@@ -32,6 +31,7 @@ from seqsearch.search.candidates import (
     hits_of,
     with_strands,
 )
+from seqsearch.search.locate import Locator, Parts, Windows, encode_strands
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings
@@ -73,7 +73,8 @@ class Prepared:
     batch : SequenceBatch
         The u distinct sequences that are new.
     vectors : dict of int to (u, d) float32
-        By strand; `EITHER` where the encoder tells none from the other.
+        By strand; `EITHER` where the encoder tells none from the other. Empty where a sequence is
+        so long that its marker has to be found first.
     fraction : float or None
         How much of the input has been read.
     """
@@ -88,9 +89,18 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Found:
-    """A batch of queries with the nearest references."""
+    """A batch of queries with the nearest references.
+
+    Attributes
+    ----------
+    prepared : Prepared
+    parts : Parts
+        Of its sequences, what was searched.
+    candidates : Candidates
+    """
 
     prepared: Prepared
+    parts: Parts
     candidates: Candidates
 
 
@@ -110,6 +120,7 @@ def search_all(
     store: IndexStore,
     retriever: Retriever,
     judge: Judge,
+    windows: Windows,
     settings: QuerySettings,
     clock: Clock,
 ) -> Iterator[Searched]:
@@ -121,14 +132,12 @@ def search_all(
     seen, answers = Seen(), Answers()
     timed_reads = prefetch(_timed(reads, clock, "read"))
     encoded = (
-        prepare(first, some, encoder, settings, seen, judge.is_coding)
+        prepare(first, some, encoder, settings, seen, judge.is_coding, windows)
         for first, some in timed_reads
     )
     prepared = prefetch(_timed(encoded, clock, "encode"))
-    nearest = (
-        Found(p, find_candidates(p.batch, p.vectors, retriever, store, settings.candidates))
-        for p in prepared
-    )
+    locator = Locator(encoder, store, retriever, windows, settings.strand, settings.threads)
+    nearest = (find(p, locator, settings.candidates) for p in prepared)
     for found in prefetch(_timed(nearest, clock, "search")):
         batch = found.prepared
         with clock.timed("align"):
@@ -137,16 +146,19 @@ def search_all(
             voters = candidates.rows[:, : candidates.scores.shape[1]]
             ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
             new = batch.distinct.first + np.arange(len(batch.batch))
-            probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
+            probable = judge.probabilities(candidates, ballots, found.parts.lengths, settings)
             calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
-            answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
+            hits = found.parts.on_whole(
+                hits_of(candidates, new, settings.hits), batch.distinct.first
+            )
+            answers.add(batch.distinct.first, hits, calls)
             hits, calls = answers.of(batch.distinct.number, batch.numbers)
         yield Searched(batch.queries, hits, calls, batch.fraction)
 
 
 def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Candidates:
     """Align the candidates, or only tell their strand."""
-    batch, strand, threads = found.prepared.batch, settings.strand, settings.threads
+    batch, strand, threads = found.parts.batch, settings.strand, settings.threads
     if not settings.align:
         return with_strands(found.candidates, batch, store, strand, threads)
     return align_candidates(found.candidates, batch, store, settings.align, strand, threads)
@@ -169,6 +181,7 @@ def prepare(
     settings: QuerySettings,
     seen: Seen,
     is_coding: bool,
+    windows: Windows,
 ) -> Prepared:
     """Find out which reads can be searched, and encode what is new on the strands asked for."""
     batch = reads.batch
@@ -180,19 +193,32 @@ def prepare(
     distinct = seen.distinct(chosen)
     if len(distinct.new) < len(chosen):
         chosen = chosen.take(distinct.new)
-    vectors = {}
-    if encoder.is_strand_free:
-        vectors[EITHER] = encoder.encode(chosen)
-    else:
-        if settings.strand in ("both", "plus"):
-            vectors[PLUS] = encoder.encode(chosen)
-        if settings.strand in ("both", "minus"):
-            vectors[MINUS] = encoder.encode(reverse_complement(chosen))
+    is_long = windows.are_long(chosen.lengths).any()
+    vectors = {} if is_long else encode_strands(chosen, encoder, settings.strand)
     note = pa.nulls(len(batch), pa.string())
     if is_coding:
-        note = problems_where(~has_open_frame(batch) & pc.is_null(problem).to_numpy(False), STOPS)
+        is_shut = ~has_open_frame(batch) & ~windows.are_long(batch.lengths)
+        note = problems_where(is_shut & pc.is_null(problem).to_numpy(False), STOPS)
     queries = _query_table(first, reads, problem, note, settings.keep_sequences)
     return Prepared(queries, first + usable, distinct, chosen, vectors, reads.fraction)
+
+
+def find(prepared: Prepared, locator: Locator, count: int) -> Found:
+    """Search for the nearest references; of long queries, for those of the marker in them.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    locator : Locator
+    count : int
+        Candidates a query.
+    """
+    parts, vectors = Parts.all_of(prepared.batch), prepared.vectors
+    if not vectors:
+        parts = locator.parts(prepared.batch)
+        vectors = encode_strands(parts.batch, locator.encoder, locator.strand)
+    candidates = find_candidates(parts.batch, vectors, locator.retriever, locator.store, count)
+    return Found(prepared, parts, candidates)
 
 
 def _query_table(
