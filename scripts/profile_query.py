@@ -46,7 +46,10 @@ def main() -> None:
 
         print(f"{count:,} queries, {options.threads} threads: microseconds a query")
         timed("read", lambda: next(read_sequences(options.reads, options.queries)))
-        found = timed("encode", lambda: prepare(0, reads, index.encoder, settings, Seen(), False))
+        encoder, windows = index.encoder, index.windows
+        found = timed(
+            "encode", lambda: prepare(0, reads, encoder, settings, Seen(), False, windows)
+        )
         batch = found.batch
         near = timed("search", lambda: find_candidates(batch, found.vectors, retriever, store, 50))
         timed("strand (--align 0)", lambda: with_strands(near, batch, store, "both", 0))

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.reading import Reads, clean_sequences, read_sequences
+from seqsearch.dna.reading import BATCH_BASES, Reads, clean_sequences, read_sequences
 from seqsearch.encoders.base import Encoder
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
@@ -239,6 +240,11 @@ def _reads_of(sequences: Sequences, batch_size: int) -> Iterator[tuple[int, Read
         texts, ids = list(sequences), [str(i + 1) for i in range(len(sequences))]
     if not all(isinstance(text, str) for text in (*texts, *ids)):
         raise SettingsError("sequences", "other objects", "sequences and ids as text")
-    for start in range(0, max(1, len(texts)), batch_size):
-        stop = start + batch_size
+    ends = np.cumsum([len(text) for text in texts])
+    start, done = 0, 0
+    while start < max(1, len(texts)):  # batches end where those of a file would
+        room = int(np.searchsorted(ends, done + BATCH_BASES)) + 1
+        stop = min(start + batch_size, room, len(texts))
         yield start, clean_sequences(texts[start:stop], ids[start:stop])
+        done = int(ends[stop - 1]) if stop else 0
+        start = max(stop, 1)

@@ -21,8 +21,9 @@ from seqsearch.search.candidates import Candidates, align_candidates, find_candi
 from seqsearch.search.retrieve import Retriever
 from seqsearch.tables import Bool, Float32, Int32, Int64
 
-LONGER = 2  # times as long as nearly all references: from here on windows are better
-NEARLY_ALL = 0.99  # share of the references
+# Of queries half as long again as most references, windows find more than one vector does
+# (scripts/bench_windows.py); never less, but at three times the cost.
+LONGER, MOST = 1.5, 0.95
 SHORTEST = 200  # bases of a window
 AT_ONCE = 2048  # windows that are encoded and searched together
 NEAREST = 8  # references looked at, a window
@@ -40,22 +41,18 @@ class Windows:
         Bases of a query that is searched as it is.
     size, step : int
         Bases of a window, and between the starts of two.
-    margin : int
-        Bases at most that are looked at on either side of a window.
     """
 
     longest: int
     size: int
     step: int
-    margin: int
 
     @classmethod
     def of(cls, lengths: Int32) -> Windows:
         """Fit windows to the lengths of a library's references, (n,) int32."""
-        typical, long = np.quantile(lengths, (0.5, NEARLY_ALL)) if len(lengths) else (0, 0)
+        typical, long = np.quantile(lengths, (0.5, MOST)) if len(lengths) else (0, 0)
         size = max(int(typical), SHORTEST)
-        margin = max(int(long), size)
-        return cls(LONGER * margin, size, size // 2, margin)
+        return cls(int(LONGER * max(long, size)), size, size // 2)
 
     def are_long(self, lengths: Int64) -> Bool:
         """Tell by length which queries are cut."""
@@ -184,7 +181,7 @@ class Locator:
         # So much around a window that its longest reference fits, wherever the window lies in it.
         rows = found.rows
         room = np.where(rows >= 0, self.store.lengths[rows], 0).max(axis=1).astype(np.int64)
-        room = np.minimum(room, self.windows.margin)
+        room = np.minimum(room, self.windows.longest)
         start = np.maximum(start - room, 0)
         end = np.minimum(end + room, batch.lengths[owner])
         around = pieces(batch, owner, start, end)
@@ -203,6 +200,13 @@ class Locator:
         rows, similarities, strands = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("rows", "similarities", "strands")
+        )
+        # What is much longer than most is a little like anything, and takes long to lay anywhere.
+        is_left_out = (rows < 0) | (self.store.lengths[rows] > self.windows.longest)
+        rows, similarities = np.where(is_left_out, -1, rows), np.where(is_left_out, 0, similarities)
+        order = np.argsort(is_left_out, axis=1, kind="stable")
+        rows, similarities, strands = (
+            np.take_along_axis(values, order, axis=1) for values in (rows, similarities, strands)
         )
         return Candidates(rows, similarities, strands, similarities)
 
