@@ -28,6 +28,7 @@ SHORTEST = 200  # bases of a window
 AT_ONCE = 2048  # windows that are encoded and searched together
 NEAREST = 8  # references looked at, a window
 PLACES = 4  # windows of a query that are looked at closely
+NO_BASE = ord("-")  # agrees with nothing in an alignment
 _START, _END = ALIGNED.index("query_start"), ALIGNED.index("query_end")
 
 
@@ -185,6 +186,8 @@ class Locator:
         start = np.maximum(start - room, 0)
         end = np.minimum(end + room, batch.lengths[owner])
         around = pieces(batch, owner, start, end)
+        # Anything could lie among the unknown bases of a scaffold, and at no cost.
+        around.bytes[around.bytes == ord("N")] = NO_BASE
         placed = align_candidates(found, around, self.store, NEAREST, self.strand, self.threads)
         return _places(placed, owner, start, end, batch.lengths)
 
@@ -238,14 +241,18 @@ def _places(
     """
     if placed.alignments is None:
         raise ValueError("candidates were not aligned")
-    order = np.lexsort((-placed.scores[:, 0], owner))
+    # Where no column says anything, similarity stands for the identity, but tells of no place.
+    scores = np.where(np.isnan(placed.alignments.identity), -np.inf, placed.scores)
+    column = scores.argmax(axis=1)
+    order = np.lexsort((-placed.scores[:, 0], -scores.max(axis=1), owner))
     best = order[np.searchsorted(owner, np.arange(len(lengths)))]
-    aligned, is_minus = placed.alignments[best, 0], placed.strands[best, 0] == MINUS
+    column = column[best]
+    aligned, is_minus = placed.alignments[best, column], placed.strands[best, column] == MINUS
     fields = aligned.aligned(is_minus)[:, _START:].astype(np.int64)
     first, last, before, behind = fields.T
     behind = aligned.reference_lengths - behind
     left, right = np.where(is_minus, behind, before), np.where(is_minus, before, behind)
     first, last = start[best] + first - left, start[best] + last + right
-    first = np.where(aligned.is_aligned, first, start[best])
-    last = np.where(aligned.is_aligned, last, end[best])
+    is_told = np.isfinite(scores[best, column])
+    first, last = np.where(is_told, first, start[best]), np.where(is_told, last, end[best])
     return np.maximum(first, 0), np.minimum(last, lengths)

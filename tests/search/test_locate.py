@@ -78,6 +78,17 @@ def test_the_place_is_the_reference_cut_at_the_ends_of_the_query(index: Index) -
         assert [start[2], end[2]] == [5000, queries.lengths[2]]
 
 
+def test_unknown_bases_are_like_nothing(index: Index) -> None:
+    text = index.store.sequences(np.array([11])).sequence(0)
+    unknown, flank = "N" * 4000, random_batch([3000], 5).sequence(0)
+    queries = [unknown + text[:300] + unknown, flank + unknown + text[100:500] + unknown + flank]
+    batch = SequenceBatch.from_clean(["alone", "scaffold"], [q.encode() for q in queries])
+    start, end = locator(index).locate(batch)
+    assert (start <= [4000, 7000]).all()
+    assert (end >= [4300, 7400]).all()
+    assert end[1] - start[1] <= 1.2 * len(text)
+
+
 def test_references_much_longer_than_most_do_not_tell_a_place(index: Index) -> None:
     row = 11
     text = index.store.sequences(np.array([row])).sequence(0)
