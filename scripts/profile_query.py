@@ -46,8 +46,11 @@ def main() -> None:
 
         print(f"{count:,} queries, {options.threads} threads: microseconds a query")
         timed("read", lambda: next(read_sequences(options.reads, options.queries)))
-        ready = timed("prepare", lambda: prepare(0, reads, index.encoder, Seen(), settings, False))
-        found = timed("encode", lambda: encode(ready, index.encoder, "both"))
+        encoder, windows = index.encoder, index.windows
+        ready = timed(
+            "prepare", lambda: prepare(0, reads, encoder, Seen(), settings, False, windows)
+        )
+        found = timed("encode", lambda: encode(ready, encoder, "both", windows))
         batch = found.batch
         near = timed("search", lambda: find_candidates(batch, found.vectors, retriever, store, 50))
         timed("strand (--align 0)", lambda: with_strands(near, batch, store, "both", 0))

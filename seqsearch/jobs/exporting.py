@@ -24,6 +24,7 @@ from seqsearch.tables import check_output, one_array, to_numpy, whole_file
 FORMATS = ("auto", "blast6", "sam")
 UNKNOWN_QUALITY = 255
 UNMAPPED, REVERSE, SECONDARY = 4, 16, 256
+_ENDS = ("query_start", "query_end", "reference_start", "reference_end")
 
 
 def export_run(
@@ -137,11 +138,15 @@ def _sam_part(run: RunFolder, number: int, store: IndexStore, names: dict[int, s
         at = hit["query"] - first
         is_minus = hit["strand"] == "-"
         text = turned.sequence(at) if is_minus else texts[at]
+        ends = [hit[name] for name in _ENDS]
+        if is_minus:
+            ends[:2] = len(text) - ends[1], len(text) - ends[0]
+        path = cigar(text, references[hit["reference"]], ends) or "*"
         is_first = not by_query[at]
         flag = (REVERSE if is_minus else 0) | (0 if is_first else SECONDARY)
         by_query[at].append(
             f"{_name(ids[at])}\t{flag}\t{names[hit['reference']]}\t{hit['reference_start'] + 1}\t"
-            f"{UNKNOWN_QUALITY}\t{cigar(text, references[hit['reference']]) or '*'}\t*\t0\t0\t"
+            f"{UNKNOWN_QUALITY}\t{path}\t*\t0\t0\t"
             f"{text if is_first else '*'}\t*\tNM:i:{hit['mismatches'] + hit['gaps']}"
         )
     return [

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.reading import Reads, clean_sequences, read_sequences
+from seqsearch.dna.reading import BATCH_BASES, Reads, clean_sequences, read_sequences
 from seqsearch.encoders.base import Encoder, devices_under
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
@@ -24,6 +25,7 @@ from seqsearch.jobs.pipeline import Clock, Searched, search_all
 from seqsearch.jobs.placing import devices_for
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
+from seqsearch.search.locate import Windows
 from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.search.rules import check_rule, open_rule
 from seqsearch.settings import QuerySettings
@@ -154,7 +156,9 @@ class Index:
     ) -> Iterator[Searched]:
         retriever = self.retriever(settings.taxon)
         self._check(settings)
-        return search_all(reads, self.encoder, self.store, retriever, self._judge, settings, clock)
+        return search_all(
+            reads, self.encoder, self.store, retriever, self._judge, self.windows, settings, clock
+        )
 
     def _check(self, settings: QuerySettings) -> None:
         """Raise `SettingsError` unless prior and rule are of ranks of this index."""
@@ -164,6 +168,11 @@ class Index:
     @cached_property
     def _judge(self) -> Judge:
         return Judge(self.store)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """How long queries are cut."""
+        return Windows.of(self.store.lengths[self.store.live_rows])
 
     def retriever(self, taxon: str | None = None) -> Retriever:
         """Return what searches the index, or the rows below a taxon; loaded once."""
@@ -240,6 +249,11 @@ def _reads_of(sequences: Sequences, batch_size: int) -> Iterator[tuple[int, Read
         texts, ids = list(sequences), [str(i + 1) for i in range(len(sequences))]
     if not all(isinstance(text, str) for text in (*texts, *ids)):
         raise SettingsError("sequences", "other objects", "sequences and ids as text")
-    for start in range(0, max(1, len(texts)), batch_size):
-        stop = start + batch_size
+    ends = np.cumsum([len(text) for text in texts])
+    start, done = 0, 0
+    while start < max(1, len(texts)):  # batches end where those of a file would
+        room = int(np.searchsorted(ends, done + BATCH_BASES)) + 1
+        stop = min(start + batch_size, room, len(texts))
         yield start, clean_sequences(texts[start:stop], ids[start:stop])
+        done = int(ends[stop - 1]) if stop else 0
+        start = max(stop, 1)

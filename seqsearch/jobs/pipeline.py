@@ -18,13 +18,12 @@ from seqsearch.devices.vectors import Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.frames import has_open_frame
 from seqsearch.dna.reading import Reads
-from seqsearch.dna.strand import reverse_complement
-from seqsearch.encoders.base import Encoder, vectors_of
+from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.judging import Judge
 from seqsearch.jobs.repeats import Answers, Distinct, Seen
 from seqsearch.libraries.records import defect_problems, first_problem, problems_where
-from seqsearch.runs.results import EITHER, MINUS, PLUS, Calls, Hits
+from seqsearch.runs.results import Calls, Hits
 from seqsearch.search.calls import calls_of
 from seqsearch.search.candidates import (
     Candidates,
@@ -33,6 +32,7 @@ from seqsearch.search.candidates import (
     hits_of,
     with_strands,
 )
+from seqsearch.search.locate import Locator, Parts, Windows, encode_strands
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings
@@ -74,7 +74,8 @@ class Prepared:
     batch : SequenceBatch
         The u distinct sequences that are new.
     vectors : dict of int to (u, d) float32, or the same on GPUs
-        By strand; `EITHER` where the encoder tells none from the other. Empty before encoding.
+        By strand; `EITHER` where the encoder tells none from the other. Empty before encoding, and
+        where a sequence is so long that its marker has to be found first.
     fraction : float or None
         How much of the input has been read.
     """
@@ -89,9 +90,18 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Found:
-    """A batch of queries with the nearest references."""
+    """A batch of queries with the nearest references.
+
+    Attributes
+    ----------
+    prepared : Prepared
+    parts : Parts
+        Of its sequences, what was searched.
+    candidates : Candidates
+    """
 
     prepared: Prepared
+    parts: Parts
     candidates: Candidates
 
 
@@ -111,6 +121,7 @@ def search_all(
     store: IndexStore,
     retriever: Retriever,
     judge: Judge,
+    windows: Windows,
     settings: QuerySettings,
     clock: Clock,
 ) -> Iterator[Searched]:
@@ -126,33 +137,25 @@ def search_all(
 
     prepared = stage(
         "prepare",
-        lambda one: prepare(one[0], one[1], encoder, seen, settings, judge.is_coding),
+        lambda one: prepare(one[0], one[1], encoder, seen, settings, judge.is_coding, windows),
         prefetch(_timed_reading(reads, clock)),
     )
-    encoded = stage("encode", lambda one: encode(one, encoder, settings.strand), prepared)
-    nearest = stage("search", lambda one: _searched(one, retriever, store, settings), encoded)
+    encoded = stage("encode", lambda one: encode(one, encoder, settings.strand, windows), prepared)
+    locator = Locator(encoder, store, retriever, windows, settings.strand, settings.threads)
+    nearest = stage("search", lambda one: find(one, locator, settings.candidates), encoded)
     placed = stage("align", lambda one: _placed(one, store, settings), nearest)
     return stage("vote", lambda one: _judged(one, store, judge, answers, settings), placed)
 
 
-def _searched(
-    prepared: Prepared, retriever: Retriever, store: IndexStore, settings: QuerySettings
-) -> Found:
-    """Find the nearest references."""
-    count = settings.candidates
-    found = find_candidates(prepared.batch, prepared.vectors, retriever, store, count)
-    return Found(prepared, found)
-
-
 def _placed(found: Found, store: IndexStore, settings: QuerySettings) -> Found:
     """Align the candidates, or only tell their strand."""
-    batch, near = found.prepared.batch, found.candidates
+    batch, near = found.parts.batch, found.candidates
     strand, threads = settings.strand, settings.threads
     if settings.align:
         near = align_candidates(near, batch, store, settings.align, strand, threads)
     else:
         near = with_strands(near, batch, store, strand, threads)
-    return Found(found.prepared, near)
+    return replace(found, candidates=near)
 
 
 def _judged(
@@ -163,9 +166,10 @@ def _judged(
     voters = candidates.rows[:, : candidates.scores.shape[1]]
     ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
     new = batch.distinct.first + np.arange(len(batch.batch))
-    probable = judge.probabilities(candidates, ballots, batch.batch.lengths, settings)
+    probable = judge.probabilities(candidates, ballots, found.parts.lengths, settings)
     calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
-    answers.add(batch.distinct.first, hits_of(candidates, new, settings.hits), calls)
+    hits = found.parts.on_whole(hits_of(candidates, new, settings.hits), batch.distinct.first)
+    answers.add(batch.distinct.first, hits, calls)
     hits, calls = answers.of(batch.distinct.number, batch.numbers)
     return Searched(batch.queries, hits, calls, batch.fraction)
 
@@ -196,6 +200,7 @@ def prepare(
     seen: Seen,
     settings: QuerySettings,
     is_coding: bool,
+    windows: Windows,
 ) -> Prepared:
     """Find out which reads can be searched, and which of them are new."""
     batch = reads.batch
@@ -209,22 +214,39 @@ def prepare(
         chosen = chosen.take(distinct.new)
     note = pa.nulls(len(batch), pa.string())
     if is_coding:
-        note = problems_where(~has_open_frame(batch) & pc.is_null(problem).to_numpy(False), STOPS)
+        is_shut = ~has_open_frame(batch) & ~windows.are_long(batch.lengths)
+        note = problems_where(is_shut & pc.is_null(problem).to_numpy(False), STOPS)
     queries = _query_table(first, reads, problem, note, settings.keep_sequences)
     return Prepared(queries, first + usable, distinct, chosen, {}, reads.fraction)
 
 
-def encode(prepared: Prepared, encoder: Encoder, strand: str) -> Prepared:
-    """Encode what is new on the strands asked for; vectors stay on the encoder's device."""
-    batch, vectors = prepared.batch, dict[int, Vectors]()
-    if encoder.is_strand_free:
-        vectors[EITHER] = vectors_of(encoder, batch)
-    else:
-        if strand in ("both", "plus"):
-            vectors[PLUS] = vectors_of(encoder, batch)
-        if strand in ("both", "minus"):
-            vectors[MINUS] = vectors_of(encoder, reverse_complement(batch))
-    return replace(prepared, vectors=vectors)
+def encode(prepared: Prepared, encoder: Encoder, strand: str, windows: Windows) -> Prepared:
+    """Encode what is new on the strands asked for; vectors stay on the encoder's device.
+
+    Nothing is encoded yet where a sequence is long: its marker has to be found first.
+    """
+    batch = prepared.batch
+    if windows.are_long(batch.lengths).any():
+        return prepared
+    return replace(prepared, vectors=encode_strands(batch, encoder, strand))
+
+
+def find(prepared: Prepared, locator: Locator, count: int) -> Found:
+    """Search for the nearest references; of long queries, for those of the marker in them.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    locator : Locator
+    count : int
+        Candidates a query.
+    """
+    parts, vectors = Parts.all_of(prepared.batch), prepared.vectors
+    if not vectors:
+        parts = locator.parts(prepared.batch)
+        vectors = encode_strands(parts.batch, locator.encoder, locator.strand)
+    candidates = find_candidates(parts.batch, vectors, locator.retriever, locator.store, count)
+    return Found(prepared, parts, candidates)
 
 
 def _query_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,26 +182,35 @@ def _bases(batch: SequenceBatch) -> UInt8:
     return BASE_SETS[batch.bytes]
 
 
-def cigar(query: str, reference: str) -> str:
-    """Return the path of the alignment `align` finds, as CIGAR of the query on the reference.
+def cigar(query: str, reference: str, ends: Sequence[int]) -> str:
+    """Return the path of an alignment that `align` found, as CIGAR of the query on the reference.
 
     `=` a match, `X` a mismatch, `M` a pair with an unknown base, `I` bases only in the query, `D`
     only in the reference, `S` ends of the query that are not aligned; "" where nothing is aligned.
 
-    >>> cigar("ACGTTGCA", "TTTACGATGCATTT")
+    Parameters
+    ----------
+    query, reference : str
+    ends : sequence of int
+        Where it starts and ends in the query, then in the reference.
+
+    Examples
+    --------
+    >>> cigar("ACGTTGCA", "TTTACGATGCATTT", (0, 8, 3, 11))
     '3=1X4='
     """
-    one, other = (SequenceBatch.from_clean([""], [text.encode()]) for text in (query, reference))
-    found = align(one, other, np.zeros((1, 1), np.int64), threads=1).found[0, 0]
-    if found[overlap.QUERY_END] <= found[overlap.QUERY_START]:
+    first, last, start, end = ends
+    if last <= first:
         return ""
-    kinds = overlap.path_of(_bases(one), _bases(other))
+    pieces = (query[first:last], reference[start:end])
+    one, other = (BASE_SETS[np.frombuffer(text.encode(), np.uint8)] for text in pieces)
+    kinds = overlap.path_of(one, other)
     changes = np.flatnonzero(np.diff(kinds)) + 1
     starts = np.concatenate([[0], changes])
     sizes = np.diff(np.append(starts, len(kinds)))
     middle = [f"{size}{_LETTERS[kinds[at]]}" for at, size in zip(starts, sizes, strict=True)]
-    left, right = int(found[overlap.QUERY_START]), len(query) - int(found[overlap.QUERY_END])
-    return "".join([f"{left}S" if left else "", *middle, f"{right}S" if right else ""])
+    right = len(query) - last
+    return "".join([f"{first}S" if first else "", *middle, f"{right}S" if right else ""])
 
 
 _LETTERS = {

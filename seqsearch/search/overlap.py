@@ -90,19 +90,31 @@ def align_range(
 
 @njit(nogil=True, cache=True)
 def path_of(query: UInt8, reference: UInt8) -> UInt8:
-    """Return the kinds of the columns of the best alignment of one pair, first column first."""
-    match, size = _matches(query), len(reference)
+    """Return the kinds of the columns of the best alignment of two sequences from end to end.
+
+    Of the stretches that an overlap alignment lies between, this is its path: walking back, both
+    matrices decide alike in every cell of it, as they differ by a constant there and the values
+    beside it are no smaller here.
+    """
+    match, rows, size = _matches(query), len(query), len(reference)
     stride = size if size * len(match) * WORDS <= STORED else math.ceil(math.sqrt(size))
     store = np.empty((stride, len(match) * WORDS), np.uint64)
-    span = np.array([[0, size]])
-    kinds = np.zeros(len(query) + size, np.uint8)
-    second = np.zeros_like(kinds)
-    found = _align_lanes(query, match, reference, span, size, False, store, kinds)[0]
-    left = found[QUERY_START] if len(query) <= size else found[REF_START]
-    if left % 2 == 1:
-        other = _align_lanes(query, match, reference, span, size, True, store, second)[0]
-        if other[HALVES] == found[HALVES]:
-            kinds = second
+    texts = np.zeros((size, LANES), np.uint8)
+    texts[:, 0] = reference
+    steps = np.ones((2, LANES), np.uint64)  # no end is free
+    state = np.zeros((len(match), WORDS), np.uint64)
+    state[:, :LANES] = ~np.uint64(0)
+    ends = np.zeros((5, LANES), np.int64)
+    marks = np.empty(((size - 1) // stride + 1, len(match), WORDS), np.uint64)
+    for part in range(len(marks)):
+        marks[part] = state
+        first = part * stride
+        last = min(first + stride, size)
+        _fill_part(match, texts, steps, rows, first, last, state, store, ends, stride)
+    ends[AT] = size
+    kinds = np.zeros(rows + size, np.uint8)
+    last_rows = np.full(LANES, rows, np.int64)
+    _walk_back(query, match, texts, steps, marks, store, ends, last_rows, 1, kinds)
     return kinds[: np.count_nonzero(kinds)][::-1]
 
 
@@ -172,9 +184,7 @@ def _align(
         if len(store) < stride * blocks * WORDS:
             store = np.empty(stride * blocks * WORDS, np.uint64)
         room = store[: stride * blocks * WORDS].reshape(stride, blocks * WORDS)
-        results = _align_lanes(
-            query, match, references, spans[:lanes], columns, is_up, room, np.empty(0, np.uint8)
-        )
+        results = _align_lanes(query, match, references, spans[:lanes], columns, is_up, room)
         for lane in range(lanes):
             found[chosen[first + lane]] = results[lane]
     return store
@@ -189,12 +199,8 @@ def _align_lanes(
     columns: int,
     is_up: bool,
     store: UInt64,
-    kinds: UInt8,
 ) -> Int32:
-    """Align up to eight references, shortest first; returns (lanes, FIELDS) int32.
-
-    `kinds`, if it has room, receives the columns of the first lane's alignment, last one first.
-    """
+    """Align up to eight references, shortest first; returns (lanes, FIELDS) int32."""
     lanes, rows, blocks, stride = len(spans), len(query), len(match), len(store)
     texts = np.zeros((columns, LANES), np.uint8)
     steps = np.zeros((2, LANES), np.uint64)
@@ -225,7 +231,8 @@ def _align_lanes(
         while done < lanes and ends[LENGTH, done] == column:
             _end_in_column(state, done, rows, ends, last_rows)
             done += 1
-    return _walk_back(query, match, texts, steps, marks, store, ends, last_rows, lanes, kinds)
+    nothing = np.empty(0, np.uint8)
+    return _walk_back(query, match, texts, steps, marks, store, ends, last_rows, lanes, nothing)
 
 
 @njit(nogil=True, cache=True)
@@ -291,7 +298,10 @@ def _walk_back(
     lanes: int,
     kinds: UInt8,
 ) -> Int32:
-    """Follow each lane's best alignment from its end to its start; returns (lanes, FIELDS)."""
+    """Follow each lane's best alignment from its end to its start; returns (lanes, FIELDS).
+
+    `kinds`, if it has room, receives the columns of the first lane's alignment, last one first.
+    """
     found = np.zeros((lanes, FIELDS), np.int32)
     for lane in range(lanes):
         found[lane, HALVES] = ends[BEST, lane]

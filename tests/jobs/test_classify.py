@@ -11,6 +11,7 @@ import pytest
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import read_sequences
 from seqsearch.errors import InputError, SettingsError
+from seqsearch.jobs import opened
 from seqsearch.jobs.opened import open_index
 
 
@@ -96,3 +97,17 @@ def test_what_is_wrong_is_told(queried, tmp_path: Path) -> None:
             opened.classify(file, taxon="Nobody")
         with pytest.raises(InputError, match="no such file"):
             opened.classify(tmp_path / "nothing.fasta")
+
+
+def test_sequences_in_memory_travel_in_batches_of_bases_too(
+    tiny_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["ACGTACGTTTGACCA" * n for n in (1, 1, 9, 1, 2, 30, 1)]
+    with open_index(tiny_index) as index:
+        expected = index.classify(texts)
+        monkeypatch.setattr(opened, "BATCH_BASES", 150)
+        batches = [(first, len(reads)) for first, reads in opened._reads_of(texts, 3)]
+        assert batches == [(0, 3), (3, 3), (6, 1)]
+        assert [first for first, _ in opened._reads_of(texts, 4096)] == [0, 3, 6]
+        assert index.classify(texts).equals(expected)
+        assert [len(reads) for _, reads in opened._reads_of([], 3)] == [0]

@@ -1,0 +1,259 @@
+"""Where in a long query the library's marker lies.
+
+One vector of a whole genome says little of a marker in it. So a long query is cut to overlapping
+windows, each is searched, and the nearest references of the best ones are laid into the query
+around them. The place of the best one is cut out, and answered like any other query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from seqsearch.devices.vectors import Vectors
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.dna.strand import reverse_complement
+from seqsearch.dna.windows import pieces, windows
+from seqsearch.encoders.base import Encoder, vectors_of
+from seqsearch.index.store import IndexStore
+from seqsearch.runs.results import ALIGNED, EITHER, MINUS, PLUS, Hits
+from seqsearch.search.candidates import Candidates, align_candidates, find_candidates
+from seqsearch.search.retrieve import Retriever
+from seqsearch.tables import Bool, Float32, Int32, Int64
+
+# Of queries half as long again as most references, windows find more than one vector does
+# (scripts/bench_windows.py); never less, but at three times the cost.
+LONGER, MOST = 1.5, 0.95
+SHORTEST = 200  # bases of a window
+AT_ONCE = 2048  # windows that are encoded and searched together
+NEAREST = 8  # references looked at, a window
+PLACES = 4  # windows of a query that are looked at closely
+NO_BASE = ord("-")  # agrees with nothing in an alignment
+_START, _END = ALIGNED.index("query_start"), ALIGNED.index("query_end")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How long queries are cut for a library.
+
+    Attributes
+    ----------
+    longest : int
+        Bases of a query that is searched as it is.
+    size, step : int
+        Bases of a window, and between the starts of two.
+    """
+
+    longest: int
+    size: int
+    step: int
+
+    @classmethod
+    def of(cls, lengths: Int32) -> Windows:
+        """Fit windows to the lengths of a library's references, (n,) int32."""
+        typical, long = np.quantile(lengths, (0.5, MOST)) if len(lengths) else (0, 0)
+        size = max(int(typical), SHORTEST)
+        return cls(int(LONGER * max(long, size)), size, size // 2)
+
+    def are_long(self, lengths: Int64) -> Bool:
+        """Tell by length which queries are cut."""
+        return lengths > self.longest
+
+
+def encode_strands(batch: SequenceBatch, encoder: Encoder, strand: str) -> dict[int, Vectors]:
+    """Encode sequences on the strands asked for.
+
+    Parameters
+    ----------
+    batch : SequenceBatch
+        n sequences.
+    encoder : Encoder
+    strand : str
+        "both", "plus" or "minus".
+
+    Returns
+    -------
+    dict of int to (n, d) float32, or the same on GPUs
+        By strand; `EITHER` where the encoder tells none from the other.
+    """
+    if encoder.is_strand_free:
+        return {EITHER: vectors_of(encoder, batch)}
+    vectors = {}
+    if strand in ("both", "plus"):
+        vectors[PLUS] = vectors_of(encoder, batch)
+    if strand in ("both", "minus"):
+        vectors[MINUS] = vectors_of(encoder, reverse_complement(batch))
+    return vectors
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of n queries is searched: of long ones the place of the marker, else all.
+
+    Attributes
+    ----------
+    batch : SequenceBatch
+        The n parts.
+    start : (n,) int64
+        First base of each part in its query.
+    whole : (n,) int64
+        Bases of the queries.
+    """
+
+    batch: SequenceBatch
+    start: Int64
+    whole: Int64
+
+    @classmethod
+    def all_of(cls, batch: SequenceBatch) -> Parts:
+        """Return queries that are searched as they are."""
+        return cls(batch, np.zeros(len(batch), np.int64), batch.lengths)
+
+    @property
+    def lengths(self) -> Int64:
+        """(n,) int64: bases of each part."""
+        return self.batch.lengths
+
+    def on_whole(self, hits: Hits, first: int) -> Hits:
+        """Tell of hits of the parts where they lie in the queries, and what they cover of them.
+
+        Parameters
+        ----------
+        hits : Hits
+        first : int
+            Number of the first query.
+        """
+        if (self.whole == self.lengths).all():
+            return hits
+        owner, alignment = hits.query - first, hits.alignment.copy()
+        is_aligned = alignment[:, _START] >= 0
+        alignment[is_aligned, _START] += self.start[owner[is_aligned]]
+        alignment[is_aligned, _END] += self.start[owner[is_aligned]]
+        spans = (alignment[:, _END] - alignment[:, _START]).astype(np.float32)
+        coverage = np.where(
+            self.whole[owner] == self.lengths[owner],
+            hits.query_coverage,
+            np.where(is_aligned, spans / self.whole[owner], np.float32(np.nan)),
+        )
+        return replace(hits, query_coverage=coverage.astype(np.float32), alignment=alignment)
+
+
+@dataclass(frozen=True)
+class Locator:
+    """Finds the place of the marker in long queries.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    store : IndexStore
+    retriever : Retriever
+    windows : Windows
+    strand : str
+        "both", "plus" or "minus".
+    threads : int
+    """
+
+    encoder: Encoder
+    store: IndexStore
+    retriever: Retriever
+    windows: Windows
+    strand: str
+    threads: int
+
+    def parts(self, batch: SequenceBatch) -> Parts:
+        """Return what is to be searched of queries, of which some are long."""
+        start, end = np.zeros(len(batch), np.int64), batch.lengths
+        long = np.flatnonzero(self.windows.are_long(end))
+        start[long], end[long] = self.locate(batch.take(long))
+        cut = pieces(batch, np.arange(len(batch)), start, end)
+        return Parts(SequenceBatch(batch.ids, cut.bytes, cut.offsets), start, batch.lengths)
+
+    def locate(self, batch: SequenceBatch) -> tuple[Int64, Int64]:
+        """Return (n,) int64 starts and ends, excluded, of the place in each query.
+
+        Of places that are as good the first is taken.
+        """
+        owner, start = windows(batch.lengths, self.windows.size, self.windows.step)
+        found = self._nearest(batch, owner, start)
+        best = _best(owner, found.similarities[:, 0], PLACES)
+        owner, start = owner[best], start[best]
+        end = np.minimum(start + self.windows.size, batch.lengths[owner])
+        found = _chosen(found, best)
+        # So much around a window that its longest reference fits, wherever the window lies in it.
+        rows = found.rows
+        room = np.where(rows >= 0, self.store.lengths[rows], 0).max(axis=1).astype(np.int64)
+        room = np.minimum(room, self.windows.longest)
+        start = np.maximum(start - room, 0)
+        end = np.minimum(end + room, batch.lengths[owner])
+        around = pieces(batch, owner, start, end)
+        # Anything could lie among the unknown bases of a scaffold, and at no cost.
+        around.bytes[around.bytes == ord("N")] = NO_BASE
+        placed = align_candidates(found, around, self.store, NEAREST, self.strand, self.threads)
+        return _places(placed, owner, start, end, batch.lengths)
+
+    def _nearest(self, batch: SequenceBatch, owner: Int64, start: Int64) -> Candidates:
+        """Find the references nearest to each window, some windows at a time."""
+        parts = []
+        for first in range(0, len(owner), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            end = np.minimum(start[some] + self.windows.size, batch.lengths[owner[some]])
+            cut = pieces(batch, owner[some], start[some], end)
+            vectors = encode_strands(cut, self.encoder, self.strand)
+            parts.append(find_candidates(cut, vectors, self.retriever, self.store, NEAREST))
+        rows, similarities, strands = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("rows", "similarities", "strands")
+        )
+        # What is much longer than most is a little like anything, and takes long to lay anywhere.
+        is_left_out = (rows < 0) | (self.store.lengths[rows] > self.windows.longest)
+        rows, similarities = np.where(is_left_out, -1, rows), np.where(is_left_out, 0, similarities)
+        order = np.argsort(is_left_out, axis=1, kind="stable")
+        rows, similarities, strands = (
+            np.take_along_axis(values, order, axis=1) for values in (rows, similarities, strands)
+        )
+        return Candidates(rows, similarities, strands, similarities)
+
+
+def _chosen(found: Candidates, at: Int64) -> Candidates:
+    return Candidates(found.rows[at], found.similarities[at], found.strands[at], found.scores[at])
+
+
+def _best(owner: Int64, similarities: Float32, count: int) -> Int64:
+    """Return positions of the `count` most similar windows of each query, in their order."""
+    order = np.lexsort((-similarities, owner))
+    first = np.searchsorted(owner, owner[order])  # of the same query
+    return np.sort(order[np.arange(len(order)) - first < count])
+
+
+def _places(
+    placed: Candidates, owner: Int64, start: Int64, end: Int64, lengths: Int64
+) -> tuple[Int64, Int64]:
+    """Return where the best reference of each query would lie as a whole, the query permitting.
+
+    Parameters
+    ----------
+    placed : Candidates
+        Of p stretches of queries, aligned.
+    owner, start, end : (p,) int64
+        Query that each stretch is of, and where in it; every query has one.
+    lengths : (n,) int64
+        Of the queries.
+    """
+    if placed.alignments is None:
+        raise ValueError("candidates were not aligned")
+    # Where no column says anything, similarity stands for the identity, but tells of no place.
+    scores = np.where(np.isnan(placed.alignments.identity), -np.inf, placed.scores)
+    column = scores.argmax(axis=1)
+    order = np.lexsort((-placed.scores[:, 0], -scores.max(axis=1), owner))
+    best = order[np.searchsorted(owner, np.arange(len(lengths)))]
+    column = column[best]
+    aligned, is_minus = placed.alignments[best, column], placed.strands[best, column] == MINUS
+    fields = aligned.aligned(is_minus)[:, _START:].astype(np.int64)
+    first, last, before, behind = fields.T
+    behind = aligned.reference_lengths - behind
+    left, right = np.where(is_minus, behind, before), np.where(is_minus, before, behind)
+    first, last = start[best] + first - left, start[best] + last + right
+    is_told = np.isfinite(scores[best, column])
+    first, last = np.where(is_told, first, start[best]), np.where(is_told, last, end[best])
+    return np.maximum(first, 0), np.minimum(last, lengths)
