@@ -32,7 +32,7 @@ from seqsearch.jobs.inspecting import verify_index
 from seqsearch.runs.folder import PARTS, RunFolder
 
 JOBS = ("build", "overwrite", "add", "remove", "query", "query again", "call")
-CAME = r"nothing read yet|\d libraries read|\d+ of \d+ sequences encoded"
+CAME = r"nothing read yet|\d libraries read|\d+ of \d+ vectors written"
 NO_INDEX = (
     r"no such index",
     r"not an index \(no manifest\.json\)",

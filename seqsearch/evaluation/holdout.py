@@ -65,7 +65,7 @@ class Asked:
         As of `Outcome`.
     batch : SequenceBatch
         n queries.
-    rows, similarities : (n, c) int64, float32
+    rows, vectors, similarities : (n, c) int64, int64, float32
         Candidates that are left, best first; -1 filled.
     truth : (n,) int32
         The right taxon at the rank.
@@ -75,6 +75,7 @@ class Asked:
     rank: str
     batch: SequenceBatch
     rows: Int64
+    vectors: Int64
     similarities: Float32
     truth: Int32
 
@@ -116,12 +117,12 @@ def ask(
         if rank not in ranks or (hidden != "itself" and hidden not in ranks):
             continue
         at = None if hidden == "itself" else ranks.index(hidden)
-        near, near_similarities = _without_kin(store, rows, found, similarities, at)
+        vectors, near_similarities = _without_kin(store, rows, found, similarities, at)
+        near = store.spans.rows_of(vectors)
         truth = taxonomy.lineage[taxon, ranks.index(rank)]
         known = np.flatnonzero(_has_kin(store, near, truth, ranks.index(rank)))
-        yield Asked(
-            hidden, rank, batch.take(known), near[known], near_similarities[known], truth[known]
-        )
+        left = (near[known], vectors[known], near_similarities[known])
+        yield Asked(hidden, rank, batch.take(known), *left, truth[known])
 
 
 def try_kernels(
@@ -142,9 +143,8 @@ def try_scores(
     """
     kernel = (EXPONENT, SOFTENING)
     for asked in ask(store, **how):
-        found = Candidates(
-            asked.rows, asked.similarities, np.zeros(asked.rows.shape, np.int8), asked.similarities
-        )
+        strands, near = np.zeros(asked.rows.shape, np.int8), asked.similarities
+        found = Candidates(asked.rows, asked.vectors, near, strands, near)
         placed = align_candidates(found, asked.batch, store, count, "both", 0)
         if placed.alignments is None:
             raise AssertionError("candidates were not aligned")
@@ -194,19 +194,20 @@ def _candidates(
     vectors = load_encoder(store.encoder_folder).encode(batch)
     found, cosines = ExactRetriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
     return correct_for_length(
-        found, cosines, batch.lengths, store.lengths, store.order_keys, exponent=length_exponent
-    )
+        found, cosines, batch.lengths, store.spans.lengths, store.vector_keys,
+        exponent=length_exponent,
+    )  # fmt: skip
 
 
 def _without_kin(
     store: IndexStore, rows: Int64, found: Int64, similarities: Float32, rank: int | None
 ) -> tuple[Int64, Float32]:
     """Take each row itself and, with a rank, its kin out of its candidates."""
-    lineage, votes = store.taxonomy.lineage, store.votes
-    hidden = found == rows[:, None]
+    lineage, votes, near = store.taxonomy.lineage, store.votes, store.spans.rows_of(found)
+    hidden = near == rows[:, None]
     if rank is not None:
         own = lineage[votes.taxon[votes.start[rows]], rank]
-        first = lineage[votes.taxon[votes.start[found]], rank]
+        first = lineage[votes.taxon[votes.start[near]], rank]
         hidden |= (first == own[:, None]) & (own[:, None] >= 0)
     order = np.argsort(hidden, axis=1, kind="stable")[:, :CANDIDATES]
     kept = np.where(

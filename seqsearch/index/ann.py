@@ -1,10 +1,10 @@
 """Approximate search: inverted lists that are looked through in three steps.
 
-A query looks into the lists whose centres are nearest to it. All rows there are compared by half a
-byte for every two dimensions of their sketch (index/sketch.py; product quantisation, Jégou et al.
-2011, scanned as in André et al. 2017: FAISS's IVFPQFastScan); the best of these, some hundreds, by
-codes (index/codes.py); the best of those in full (search/retrieve.py). How many lists are looked
-into and how many rows are compared by codes is measured when the lists are made.
+A query looks into the lists whose centres are nearest to it. All vectors there are compared by
+half a byte for every two dimensions of their sketch (index/sketch.py; product quantisation, Jégou
+et al. 2011, scanned as in André et al. 2017: FAISS's IVFPQFastScan); the best of these, some
+hundreds, by codes (index/codes.py); the best of those in full (search/retrieve.py). How many lists
+are looked into and how many are compared by codes is measured when the lists are made.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ BITS = 4  # of a quantised piece of a sketch: what fast scanning takes
 RESERVOIR = 13  # FAISS's number of its scan that keeps many
 ITERATIONS = 8  # of k-means
 SEED = 1
-AT_ONCE = 4_000_000  # rows found at once: some 50 MB
-BLOCK = 8192  # rows added at once
+AT_ONCE = 4_000_000  # vectors found at once: some 50 MB
+BLOCK = 8192  # vectors added at once
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Plan:
     lists, probes : int
         How many there are, and how many a query looks into.
     compared : int
-        Rows compared by codes, a query.
+        Vectors compared by codes, a query.
     rows : int
-        Rows of the index below this number are in the files.
+        Vectors of the index below this number are in the files; there mostly is one a row.
     recall : float
         Share of the ten nearest found, measured on disturbed references: what is as similar as the
         exact tenth counts.
@@ -78,7 +78,7 @@ class Plan:
 
 
 class Lists:
-    """Rows in lists by their sketches, quantised; FAISS's IVFPQFastScan.
+    """Vectors in lists by their sketches, quantised; FAISS's IVFPQFastScan.
 
     Parameters
     ----------
@@ -137,18 +137,18 @@ class Lists:
         """Dimensions of a sketch."""
         return int(self.index.d)
 
-    def add(self, sketches: Float32, rows: Int64, threads: int) -> None:
-        """Add rows."""
+    def add(self, sketches: Float32, numbers: Int64, threads: int) -> None:
+        """Add vectors by number."""
         self._faiss.omp_set_num_threads(threads)
-        self.index.add_with_ids(sketches, rows)
+        self.index.add_with_ids(sketches, numbers)
 
     def search(self, sketches: Float32, probes: int, count: int, threads: int) -> Int64:
-        """Return (n, count) int64: about the nearest rows in the lists near queries; -1 filled."""
+        """Return (n, count) int64: about the nearest in the lists near queries; -1 filled."""
         near, products = self._nearest.nearest(sketches, min(probes, self.count), threads)
         self._faiss.omp_set_num_threads(threads)
         self.index.nprobe = near.shape[1]
-        rows: Int64 = self.index.search_preassigned(sketches, count, near, products)[1]
-        return rows
+        numbers: Int64 = self.index.search_preassigned(sketches, count, near, products)[1]
+        return numbers
 
 
 class InvertedLists:
@@ -159,9 +159,9 @@ class InvertedLists:
     sketch : Sketch
     lists : Lists
     codes : sequence of (int, Codes)
-        With the number of the first row of each.
-    is_gone : (rows,) bool
-        Rows taken out.
+        With the number of the first vector of each.
+    is_gone : (vectors,) bool
+        Vectors of rows taken out.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class InvertedLists:
 
     @classmethod
     def open(cls, store: IndexStore, threads: int) -> tuple[InvertedLists, Plan]:
-        """Open the lists of an index; rows added since they were made join them in memory.
+        """Open the lists of an index; what was added since they were made joins them in memory.
 
         Raises
         ------
@@ -185,22 +185,22 @@ class InvertedLists:
             raise _damaged(folder)
         codes = [(0, Codes(*arrays))]
         leading = codes[0][1].numbers.shape[1]
-        later = np.arange(plan.rows, store.rows)
+        later = np.arange(plan.rows, len(store.spans))
         for start in range(0, len(later), BLOCK):
-            rows = later[start : start + BLOCK]
-            vectors = unit(store.vectors(rows))
-            lists.add(sketch.of(vectors, threads), rows, threads)
-            codes.append((int(rows[0]), codes_of(vectors, leading)))
+            numbers = later[start : start + BLOCK]
+            vectors = unit(store.vectors(numbers))
+            lists.add(sketch.of(vectors, threads), numbers, threads)
+            codes.append((int(numbers[0]), codes_of(vectors, leading)))
         if len(codes) > 2:
             codes[1:] = [(plan.rows, Codes.concatenate([part for _, part in codes[1:]]))]
-        is_gone = np.zeros(store.rows, np.bool_)
-        is_gone[store.removed] = True
+        is_gone = np.zeros(len(store.spans), np.bool_)
+        is_gone[store.spans.numbers_of(store.removed)] = True
         return cls(sketch, lists, codes, is_gone), plan
 
     def search(
         self, queries: Float32, count: int, probes: int, compared: int, threads: int = 0
     ) -> Int64:
-        """Return (n, count) int64: about the most similar rows, in any order; -1: no more.
+        """Return (n, count) int64: about the most similar vectors, in any order; -1: no more.
 
         Parameters
         ----------
@@ -247,7 +247,7 @@ class InvertedLists:
         is_short: Bool,
         threads: int,
     ) -> None:
-        """Keep the best by codes; tell where rows taken out left fewer, and there may be more."""
+        """Keep the best by codes; tell where what is gone left fewer, and there may be more."""
         cosines = np.full(near.shape, -np.inf, np.float32)
 
         def task(start: int, stop: int) -> None:
@@ -324,7 +324,7 @@ def _compare(
 
 @njit(nogil=True, cache=True)
 def _keep(near: Int64, cosines: Float32, is_gone: Bool, best: Int64, is_short: Bool) -> None:
-    """Keep the rows with the largest cosines, query by query; of equal ones the first found."""
+    """Keep what has the largest cosines, query by query; of equal ones the first found."""
     count = best.shape[1]
     for i in range(len(near)):
         live = 0

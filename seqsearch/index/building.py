@@ -28,19 +28,20 @@ class Steps:
         What of them is spilled.
     rows : int
         Unique sequences, once they are written with their labels; else 0.
-    encoded : int
-        Rows whose vectors are there.
+    vectors, encoded : int
+        How many vectors they get, and how many of these are there.
     """
 
     sources: tuple[dict[str, Any], ...] = ()
     ranks: tuple[tuple[str, ...], ...] = ()
     mark: Mark = field(default_factory=Mark)
     rows: int = 0
+    vectors: int = 0
     encoded: int = 0
 
     def __str__(self) -> str:
         if self.rows:
-            return f"{self.encoded:,} of {self.rows:,} sequences encoded"
+            return f"{self.encoded:,} of {self.vectors or self.rows:,} vectors written"
         return f"{len(self.sources):,} libraries read" if self.sources else "nothing read yet"
 
 

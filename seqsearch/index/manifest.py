@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Manifest:
     files : dict of str to dict
         size and sha256 by path inside the folder; every file of this state.
     counts : dict
-        rows (live unique sequences), records, taxa, removed, species ... by rank.
+        rows (live unique sequences), vectors (of these; of older indexes one a row), records, taxa,
+        removed, species ... by rank.
     sources : tuple of dict
         source, path, format, sha256, records of each library, with its ledger.
     views : tuple of str
@@ -58,6 +59,9 @@ class Manifest:
         What the repair of the taxonomy did.
     resolvability : str
         File, "" where it was not measured.
+    windows : dict
+        longest, size, step (`dna.windows.Windows`): how long sequences are cut, decided when the
+        index was built; empty in older indexes, whose rows have one vector each.
     """
 
     number: int
@@ -78,6 +82,7 @@ class Manifest:
     calibration: str
     notes: tuple[str, ...]
     resolvability: str = ""
+    windows: dict[str, int] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     @property
@@ -136,6 +141,7 @@ def _check_fields(manifest: Manifest) -> None:
     _ = [manifest.counts[key] + 0 for key in ("rows", "records", "removed", *manifest.ranks)]
     _ = [manifest.encoder[key] for key in ("name", "sha256", "dim", "folder")]
     _ = [source["ledger"] for source in manifest.sources], manifest.ann["type"]
+    _ = [size + 0 for size in manifest.windows.values()]
 
 
 def restore_advice(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Segments: one row a unique sequence, with all its labels and its vector. Written once."""
+"""Segments: one row a unique sequence, with all its labels and its vectors. Written once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ import pyarrow.parquet as pq
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
+from seqsearch.dna.windows import Windows, pieces
 from seqsearch.errors import FolderError
 from seqsearch.index import vectors
+from seqsearch.index.spans import Spans
 from seqsearch.index.spill import LABEL_FIELDS, SEQUENCES, Spill
 from seqsearch.index.vectors import BLOCK, Vectors, VectorWriter
 from seqsearch.tables import (
     Float32,
+    Int32,
     Int64,
     lists_from,
     mapped_array,
@@ -34,7 +37,8 @@ FOLDER = "segments"
 VIEW = "default"
 FLUSHED = 16 * BLOCK  # vectors after which they are brought to disk
 OWN = ("refs.parquet", "sequences.u8.npy", "offsets.npy")
-FILES = (*OWN, *(f"{VIEW}/{name}" for name in vectors.FILES))  # that there may be
+STRETCHES = f"{VIEW}/rows.npy"  # only where a row has several vectors
+FILES = (*OWN, STRETCHES, *(f"{VIEW}/{name}" for name in vectors.FILES))  # that there may be
 
 
 def write_rows(folder: Path, spill: Spill, ranks: Sequence[str], rows: Int64 | None = None) -> None:
@@ -92,6 +96,32 @@ def write_rows(folder: Path, spill: Spill, ranks: Sequence[str], rows: Int64 | N
             writer.write_table(pa.table(refs, schema=schema))
 
 
+def lengths_in(folder: Path) -> Int64:
+    """Return (n,) int64: bases of the sequences of a segment that has no vectors yet."""
+    return np.diff(np.load(folder / "offsets.npy", allow_pickle=False))
+
+
+def cut_rows(folder: Path, windows: Windows) -> int:
+    """Decide what the vectors of a segment are of; returns how many there will be.
+
+    A long sequence gets one for each of its windows, and then the segment a file that tells them.
+
+    Parameters
+    ----------
+    folder : Path
+        With the sequences.
+    windows : Windows
+    """
+    lengths = lengths_in(folder)
+    if not windows.are_long(lengths).any():
+        return len(lengths)
+    table = np.stack(windows.cover(lengths), axis=1).astype(np.int32)
+    (folder / VIEW).mkdir(exist_ok=True)
+    with whole_file(folder / STRETCHES) as temporary:
+        write_array([table], table.dtype, table.shape, temporary)
+    return len(table)
+
+
 def write_vectors(
     folder: Path,
     encode: Callable[[SequenceBatch], Float32],
@@ -101,7 +131,7 @@ def write_vectors(
     report: Callable[[int, int], None],
     flushed: Callable[[int], None],
 ) -> None:
-    """Write the vectors of a segment's sequences.
+    """Write the vectors of a segment's sequences, after `cut_rows`.
 
     Parameters
     ----------
@@ -112,38 +142,60 @@ def write_vectors(
     kind : str
         How they are stored, one of `vectors.KINDS`.
     done : int
-        Rows whose vectors are there already.
+        Vectors that are there already.
     report : callable
-        Told how many rows' vectors are written, and of how many.
+        Told how many are written, and of how many.
     flushed : callable
-        Told now and then how many rows' vectors are on disk.
+        Told now and then how many are on disk.
     """
-    offsets = np.load(folder / "offsets.npy", allow_pickle=False)
-    rows = len(offsets) - 1
+    start, end, bases = _stretches(folder)
+    count = len(start)
     (folder / VIEW).mkdir(exist_ok=True)
     with (
-        (folder / SEQUENCES).open("rb") as bases,
-        VectorWriter(folder / VIEW, kind, (rows, dim), done) as writer,
+        (folder / SEQUENCES).open("rb") as file,
+        VectorWriter(folder / VIEW, kind, (count, dim), done) as writer,
     ):
-        for stop, block in prefetch(_encoded(encode, bases, offsets, done)):
+        begin = file.seek(-bases, io.SEEK_END)  # they are the end of the file
+        for stop, block in prefetch(_encoded(encode, file, begin, start, end, done)):
             writer.append(block)
-            report(stop, rows)
-            if stop % FLUSHED == 0 or stop == rows:
+            report(stop, count)
+            if stop % FLUSHED == 0 or stop == count:
                 writer.flush()
                 flushed(stop)
 
 
+def _stretches(folder: Path) -> tuple[Int64, Int64, int]:
+    """Return where what the vectors are of starts and ends among all bases, and their number."""
+    offsets: Int64 = np.load(folder / "offsets.npy", allow_pickle=False)
+    if not (folder / STRETCHES).exists():
+        return offsets[:-1], offsets[1:], int(offsets[-1])
+    row, start, end = np.load(folder / STRETCHES, allow_pickle=False).T
+    return offsets[row] + start, offsets[row] + end, int(offsets[-1])
+
+
 def _encoded(
-    encode: Callable[[SequenceBatch], Float32], bases: BinaryIO, offsets: Int64, done: int
+    encode: Callable[[SequenceBatch], Float32],
+    file: BinaryIO,
+    begin: int,
+    start: Int64,
+    end: Int64,
+    done: int,
 ) -> Iterator[tuple[int, Float32]]:
-    """Yield the vectors of the next `BLOCK` sequences, and where these end."""
-    rows = len(offsets) - 1
-    bases.seek(offsets[done] - offsets[-1], io.SEEK_END)  # they are the end of the file
-    for start in range(done, rows, BLOCK):
-        stop = min(start + BLOCK, rows)
-        ends = offsets[start : stop + 1] - offsets[start]
-        own = np.fromfile(bases, np.uint8, ends[-1])
-        yield stop, encode(SequenceBatch(pa.nulls(stop - start, pa.string()), own, ends))
+    """Yield the vectors of the next `BLOCK` stretches of the file's bases, and how far that is.
+
+    Stretches ascend, so that those of a block lie together; they may overlap.
+    """
+    for first in range(done, len(start), BLOCK):
+        stop = min(first + BLOCK, len(start))
+        here = start[first]
+        file.seek(begin + here)
+        own = np.fromfile(file, np.uint8, end[stop - 1] - here)
+        together = SequenceBatch(pa.nulls(1, pa.string()), own, np.array([0, len(own)]))
+        owner = np.zeros(stop - first, np.int64)
+        yield (
+            stop,
+            encode(pieces(together, owner, start[first:stop] - here, end[first:stop] - here)),
+        )
 
 
 def _binary(digests: UInt64) -> pa.Array:
@@ -159,26 +211,45 @@ class Segment:
     name : str
     first_row, rows : int
         Numbers of its rows in the index.
+    first_vector : int
+        Number of its first vector in the index.
     sequences : (bases,) uint8
     offsets : (rows + 1,) int64
+    stretches : (vectors, 3) int32 or None
+        Row in the segment, first base and end of what each vector is of; None: one a row.
     vectors : Vectors
     """
 
-    def __init__(self, index: Path, name: str, first_row: int, rows: int) -> None:
+    def __init__(
+        self, index: Path, name: str, first_row: int, rows: int, first_vector: int
+    ) -> None:
         self.folder = index / FOLDER / name
         self.name, self.first_row, self.rows = name, first_row, rows
+        self.first_vector = first_vector
         self.sequences = mapped_array(self.folder / "sequences.u8.npy")
         self.offsets: Int64 = mapped_array(self.folder / "offsets.npy")
-        self.vectors = Vectors.open(self.folder / VIEW, rows)
+        self.stretches = self._read_stretches()
+        count = rows if self.stretches is None else len(self.stretches)
+        self.vectors = Vectors.open(self.folder / VIEW, count)
         if len(self.offsets) != rows + 1:
             raise FolderError(
                 self.folder, f"holds not the {rows:,} rows of the manifest", advice="build it again"
             )
 
+    def _read_stretches(self) -> Int32 | None:
+        path = self.folder / STRETCHES
+        if not path.exists():
+            return None
+        table: Int32 = mapped_array(path)
+        if table.ndim != 2 or table.shape[1] != 3 or table[-1, 0] != self.rows - 1:
+            raise FolderError(path, "the file is damaged", advice="build the index again")
+        return table
+
     @property
     def files(self) -> list[str]:
         """Paths of its files inside the index."""
-        inside = [*OWN, *(f"{VIEW}/{name}" for name in self.vectors.files)]
+        several = [] if self.stretches is None else [STRETCHES]
+        inside = [*OWN, *several, *(f"{VIEW}/{name}" for name in self.vectors.files)]
         return [f"{FOLDER}/{self.name}/{name}" for name in inside]
 
     def refs(self, columns: Sequence[str] | None = None) -> pa.Table:
@@ -226,6 +297,11 @@ class Segment:
         ids = one_array(names)
         return SequenceBatch(ids, self.sequences, self.offsets).take(rows - self.first_row)
 
+    def pieces(self, rows: Int64, start: Int64, end: Int64) -> SequenceBatch:
+        """Return stretches of rows (numbers in the index); whole ones are not read for that."""
+        everything = SequenceBatch(pa.nulls(self.rows, pa.string()), self.sequences, self.offsets)
+        return pieces(everything, rows - self.first_row, start, end)
+
 
 def _lines(labels: pa.ListArray, first_row: int) -> pa.Table:
     """Return one line a label: `row` and the label's fields."""
@@ -239,6 +315,35 @@ def sequences_of(segments: Sequence[Segment], rows: Int64, named: bool = True) -
     """Return the sequences of rows, in the order of the segments, with their ref_ids if `named`."""
     own = ((s, rows[(rows >= s.first_row) & (rows < s.first_row + s.rows)]) for s in segments)
     return SequenceBatch.concatenate([segment.batch(some, named) for segment, some in own])
+
+
+def pieces_of(segments: Sequence[Segment], rows: Int64, start: Int64, end: Int64) -> SequenceBatch:
+    """Return stretches of ascending rows, without names.
+
+    Parameters
+    ----------
+    segments : sequence of Segment
+    rows : (p,) int64
+    start, end : (p,) int64
+        First base and end of each.
+    """
+    own = ((s, (rows >= s.first_row) & (rows < s.first_row + s.rows)) for s in segments)
+    return SequenceBatch.concatenate([s.pieces(rows[at], start[at], end[at]) for s, at in own])
+
+
+def spans_of(segments: Sequence[Segment]) -> Spans:
+    """Return what each vector of all segments is of."""
+    lengths = [np.diff(segment.offsets).astype(np.int32) for segment in segments]
+    every = np.concatenate([np.empty(0, np.int32), *lengths])
+    if all(segment.stretches is None for segment in segments):
+        return Spans(every)
+    tables = []
+    for segment, own in zip(segments, lengths, strict=True):
+        table = segment.stretches
+        if table is None:
+            table = np.stack([np.arange(len(own)), np.zeros_like(own), own], axis=1)
+        tables.append(table + np.array([segment.first_row, 0, 0]))
+    return Spans(every, np.concatenate(tables).astype(np.int32))
 
 
 def live_labels(segments: Sequence[Segment], removed: Int64) -> pa.Table:

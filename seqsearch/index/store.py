@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import UInt64
+from seqsearch.dna.windows import Windows
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.catalog import Catalog, Votes
 from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
-from seqsearch.index.segments import Segment, live_labels, sequences_of
+from seqsearch.index.segments import Segment, live_labels, pieces_of, sequences_of, spans_of
+from seqsearch.index.spans import Spans
 from seqsearch.tables import Float32, Int32, Int64, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
@@ -33,10 +35,11 @@ class IndexStore:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
         check_sizes(folder, manifest)
-        self.segments = [
-            Segment(folder, entry["name"], entry["first_row"], entry["rows"])
-            for entry in manifest.segments
-        ]
+        self.segments: list[Segment] = []
+        for entry in manifest.segments:
+            before = sum(len(segment.vectors) for segment in self.segments)
+            place = (entry["first_row"], entry["rows"], before)
+            self.segments.append(Segment(folder, entry["name"], *place))
         self.catalog = Catalog(folder / manifest.catalog, manifest.ranks)
         _ = self.order_keys, self.removed  # read now: a later writer may delete their files
 
@@ -108,6 +111,30 @@ class IndexStore:
         pieces = [np.diff(segment.offsets) for segment in self.segments]
         return np.concatenate(pieces).astype(np.int32)
 
+    @cached_property
+    def spans(self) -> Spans:
+        """What each vector is of: a row, or a window of one."""
+        return spans_of(self.segments)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """How long sequences are cut that are added.
+
+        As those before were; by the live rows where the index is older than that.
+        """
+        decided = self.manifest.windows
+        return Windows(**decided) if decided else Windows.of(self.lengths[self.live_rows])
+
+    @cached_property
+    def live_vectors(self) -> Int64:
+        """(l,) int64: numbers of the vectors that are searched, ascending."""
+        return self.spans.numbers_of(self.live_rows)
+
+    @cached_property
+    def vector_keys(self) -> UInt64:
+        """(vectors,) uint64: the order key of each vector's row."""
+        return self.order_keys if self.spans.are_rows else self.order_keys[self.spans.rows]
+
     def live_labels(self) -> pa.Table:
         """Return one line a live record, rank columns of the whole index filled with null."""
         return live_labels(self.segments, self.removed)
@@ -116,12 +143,24 @@ class IndexStore:
         """Return the sequences of rows, in the order of the segments; see `sequences_of`."""
         return sequences_of(self.segments, rows, named)
 
-    def vectors(self, rows: Int64) -> Float32:
-        """Return (r, d) float32: the vectors of rows, in the order of the segments."""
-        own = (
-            (s, rows[(rows >= s.first_row) & (rows < s.first_row + s.rows)]) for s in self.segments
+    def pieces(self, rows: Int64, start: Int64, end: Int64) -> SequenceBatch:
+        """Return stretches of ascending rows; see `pieces_of`."""
+        return pieces_of(self.segments, rows, start, end)
+
+    def vectors(self, numbers: Int64) -> Float32:
+        """Return (v, d) float32: vectors by number, in the order of the segments.
+
+        Where no row has several, their numbers are those of the rows; see `spans`.
+        """
+        firsts = [segment.first_vector for segment in self.segments]
+        ends = [*firsts[1:], len(self.spans)]
+        own = [numbers[(numbers >= a) & (numbers < b)] for a, b in zip(firsts, ends, strict=True)]
+        return np.concatenate(
+            [
+                s.vectors.take(some - s.first_vector)
+                for s, some in zip(self.segments, own, strict=True)
+            ]
         )
-        return np.concatenate([s.vectors.take(some - s.first_row) for s, some in own])
 
     def rows_below(self, taxon_name: str) -> Int64:
         """Return the live rows with a label below any taxon of a name.

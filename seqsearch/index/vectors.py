@@ -17,14 +17,14 @@ NUMBERS = {"float16": "vectors.f16.npy", "int8": "vectors.i8.npy"}
 SCALES = "scales.f32.npy"
 FILES = (*NUMBERS.values(), SCALES)
 LARGE = 2 << 30  # bytes of float16 from which 8 bits are chosen
-BLOCK = 4096  # sequences encoded at once
+BLOCK = 4096  # sequences, or windows of them, encoded at once
 Int8 = np.ndarray[Any, np.dtype[np.int8]]
 Numbers = np.ndarray[Any, Any]
 
 
-def kind_for(rows: int, dim: int) -> str:
+def kind_for(count: int, dim: int) -> str:
     """Return how vectors are stored where nobody chose: 8 bits from 2 GiB of float16 on."""
-    return "int8" if rows * dim * 2 >= LARGE else "float16"
+    return "int8" if count * dim * 2 >= LARGE else "float16"
 
 
 def unit(vectors: Float32) -> Float32:
@@ -72,14 +72,14 @@ class VectorWriter:
     kind : str
         One of `KINDS`.
     shape : (int, int)
-        Rows and dimensions.
+        Vectors and dimensions.
     done : int
-        Go on after so many rows.
+        Go on after so many vectors.
 
     Raises
     ------
     FolderError
-        There are fewer rows than are said to be done.
+        There are fewer than are said to be done.
     """
 
     def __init__(self, folder: Path, kind: str, shape: tuple[int, int], done: int = 0) -> None:
@@ -137,22 +137,22 @@ class Vectors:
     scales: Float32
 
     @classmethod
-    def open(cls, folder: Path, rows: int) -> Vectors:
+    def open(cls, folder: Path, count: int) -> Vectors:
         """Open the vectors of a segment, memory-mapped.
 
         Raises
         ------
         FolderError
-            A file is damaged, or of another number of rows.
+            A file is damaged, or of another number of vectors.
         """
         kind = next((k for k in KINDS if (folder / NUMBERS[k]).exists()), KINDS[0])
         numbers: Numbers = mapped_array(folder / NUMBERS[kind])
-        scales: Float32 = np.empty((rows, 0), np.float32)
+        scales: Float32 = np.empty((count, 0), np.float32)
         if kind == "int8":
             scales = mapped_array(folder / SCALES)
-        if not len(numbers) == len(scales) == rows:
+        if not len(numbers) == len(scales) == count:
             raise FolderError(
-                folder, f"holds not the {rows:,} rows of the manifest", advice="build it again"
+                folder, f"holds not the {count:,} vectors of its rows", advice="build it again"
             )
         return cls(kind, numbers, scales)
 
@@ -169,9 +169,9 @@ class Vectors:
         """Length of a vector."""
         return int(self.numbers.shape[1])
 
-    def take(self, rows: Int64) -> Float32:
-        """Return (r, d) float32: some vectors, as they are stored (of about length 1)."""
-        wide: Float32 = self.numbers[rows].astype(np.float32)
+    def take(self, places: Int64) -> Float32:
+        """Return (p, d) float32: some vectors, as they are stored (of about length 1)."""
+        wide: Float32 = self.numbers[places].astype(np.float32)
         if self.kind == "int8":
-            wide *= np.repeat(self.scales[rows], PART, axis=1)[:, : self.dim]
+            wide *= np.repeat(self.scales[places], PART, axis=1)[:, : self.dim]
         return wide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from seqsearch.dna.windows import Windows
 from seqsearch.errors import FolderError
 from seqsearch.index import building, segments
 from seqsearch.index.ann import FILES as ANN_FILES
@@ -25,7 +26,7 @@ from seqsearch.index.manifest import (
     keep_in_history,
     restore_advice,
 )
-from seqsearch.index.segments import Segment, live_label_blocks
+from seqsearch.index.segments import Segment, live_label_blocks, spans_of
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import kind_for
 from seqsearch.memory import Memory
@@ -118,6 +119,7 @@ class IndexWriter:
         self.number = next_number(folder)
         self._clear_leftovers(is_resumed)
         self._new: list[Segment] = []
+        self._windows = None if store is None else store.windows
 
     def __enter__(self) -> IndexWriter:
         return self
@@ -142,17 +144,19 @@ class IndexWriter:
         """All segments of the next state."""
         return [*(self.store.segments if self.store else []), *self._new]
 
-    def kind_of_vectors(self, chosen: str, rows: int, dim: int) -> str:
+    def kind_of_vectors(self, chosen: str, count: int, dim: int) -> str:
         """Return how the new segment stores vectors: as chosen, or else as those before do."""
         if chosen != "auto":
             return chosen
         before = self.segments
-        return before[-1].vectors.kind if before else kind_for(rows, dim)
+        return before[-1].vectors.kind if before else kind_for(count, dim)
 
-    def add_segment(self, rows: int) -> None:
-        """Make the new segment, which has so many rows, part of the next state."""
+    def add_segment(self, rows: int, windows: Windows) -> None:
+        """Make the new segment, which has so many rows, cut as said, part of the next state."""
+        self._windows = windows
         first = self.store.rows if self.store else 0
-        self._new.append(Segment(self.folder, self.new_segment.name, first, rows))
+        vectors = len(self.store.spans) if self.store else 0
+        self._new.append(Segment(self.folder, self.new_segment.name, first, rows, vectors))
 
     def commit(
         self,
@@ -195,6 +199,7 @@ class IndexWriter:
         names = [name for name in derived if name]
         names += [f"{ann['folder']}/{file}" for file in ANN_FILES if "folder" in ann]
         names += [file for segment in everything for file in segment.files]
+        vectors = np.count_nonzero(~np.isin(spans_of(everything).rows, removed))
         inside = self.folder / encoder["folder"]
         names += [f"{encoder['folder']}/{p.name}" for p in sorted(inside.iterdir())]
         # Files of earlier states keep the hashes they were written with: damage must not be signed.
@@ -214,12 +219,13 @@ class IndexWriter:
             removed=removed_file,
             catalog=catalog,
             files=known | describe_files(self.folder, [n for n in names if n not in known]),
-            counts={**summary.counts, "removed": len(removed)},
+            counts={**summary.counts, "removed": len(removed), "vectors": int(vectors)},
             sources=sources,
             views=(segments.VIEW,),
             ann=ann,
             calibration=calibration,
             resolvability=resolvability,
+            windows={} if self._windows is None else asdict(self._windows),
             notes=tuple(_notes(summary)),
         )
         if learn is not None:

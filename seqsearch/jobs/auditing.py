@@ -92,7 +92,8 @@ class Audit:
 
     def run(self) -> pa.Table:
         """Return all flags."""
-        neighbours = Neighbours(self._store, self._encoder, self._threads)
+        markers = self._search.markers
+        neighbours = Neighbours(self._store, self._encoder, markers, self._threads)
         flags: list[Flag] = []
         done = 0
         for found in self._search.whole():

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.devices.choice import devices_of
+from seqsearch.dna.windows import Windows
 from seqsearch.encoders.base import COMPANIONS, Encoder
 from seqsearch.encoders.registry import folder_of, load_encoder
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.building import Building
 from seqsearch.index.manifest import Manifest, read_manifest
-from seqsearch.index.segments import write_rows
+from seqsearch.index.segments import lengths_in, write_rows
 from seqsearch.index.spill import Spill
 from seqsearch.index.store import IndexStore
 from seqsearch.index.writer import IndexWriter, Learned, check_target, next_number
@@ -138,9 +139,9 @@ def build_index(
                 progress(f"going on: {resumed}", building.steps.mark.rows, None)
             described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
             read_inputs(writer, building, inputs, encoder, memory, progress)
-            kind = writer.kind_of_vectors(settings.vectors, building.steps.rows, encoder.dim)
-            encode_segment(writer, encoder, kind, progress, building)
-            writer.add_segment(building.steps.rows)
+            windows = Windows.of(lengths_in(writer.new_segment))
+            encode_segment(writer, encoder, windows, settings.vectors, progress, building)
+            writer.add_segment(building.steps.rows, windows)
             chosen = {} if settings.search == "auto" else {"chosen": settings.search}
             manifest = writer.commit(
                 action="build",
@@ -277,9 +278,8 @@ def _next_state(
     spill.finish()
     if len(kept):
         write_rows(writer.new_segment, spill, ranks, kept if len(kept) < len(spill) else None)
-        kind = writer.kind_of_vectors("auto", len(kept), encoder.dim)
-        encode_segment(writer, encoder, kind, progress)
-        writer.add_segment(len(kept))
+        encode_segment(writer, encoder, store.windows, "auto", progress)
+        writer.add_segment(len(kept), store.windows)
     else:
         delete(writer.new_segment)
     removed = np.union1d(store.removed, gone)

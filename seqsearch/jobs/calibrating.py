@@ -27,6 +27,7 @@ from seqsearch.index.writer import IndexWriter, Learned
 from seqsearch.jobs.crossvalidating import cross_validate, folds_of
 from seqsearch.jobs.hiding import ALIGNED, CANDIDATES, DECOY, Answers, Asked, Hiding
 from seqsearch.jobs.inspecting import encoder_of
+from seqsearch.jobs.markers import Markers
 from seqsearch.jobs.resolving import resolve
 from seqsearch.search.calibrate import (
     KNOTS,
@@ -88,15 +89,16 @@ def ask_itself(
     hiding = Hiding(store, sample.rows, sample.entries)
     parts: Answers = []
     distinct, place = np.unique(sample.rows, return_inverse=True)
-    batches = list(_lengths_of(store.sequences(distinct).take(place)))
+    retriever = open_retriever(store, threads)
+    markers = Markers(store, encoder, retriever, threads)
+    batches = list(_lengths_of(markers.batch(distinct).take(place)))
     vectors = [encoder.encode(batch) for batch in batches]
     every = np.tile(np.arange(len(sample.rows)), len(batches))
     found, cosines = hiding.nearest(unit(np.concatenate(vectors)), every, resolve_threads(threads))
-    retriever = open_retriever(store, threads)
-    for number, (batch, own) in enumerate(zip(batches, vectors, strict=True)):
+    for number, (batch, encoded) in enumerate(zip(batches, vectors, strict=True)):
         some = slice(number * len(batch), (number + 1) * len(batch))
-        near = [(rows[some], best[some]) for rows, best in zip(found, cosines, strict=True)]
-        is_encoded: Bool = (own != 0).any(axis=1)
+        near = [(own[some], best[some]) for own, best in zip(found, cosines, strict=True)]
+        is_encoded: Bool = (encoded != 0).any(axis=1)
         parts += _ask(store, hiding, batch, is_encoded, near, threads)
         decoys = shuffled(batch, seed=0)
         parts.append(_ask_decoys(store, retriever, hiding, decoys, encoder.encode(decoys), threads))
@@ -260,11 +262,11 @@ def _ask(
     threads: int,
 ) -> Iterator[tuple[Asked, Asked]]:
     """Yield what is found in every scenario: with alignment, and without."""
-    for hidden, (rows, cosines) in enumerate(near):
+    for hidden, (found, cosines) in enumerate(near):
         asked = np.flatnonzero(hiding.is_possible(hidden) & is_encoded)
         if not len(asked):  # no species has a second record, say
             continue
-        own = rows[asked], cosines[asked]
+        own = found[asked], cosines[asked]
         yield _answer(store, hiding, batch.take(asked), asked, own, hidden, threads)
 
 

@@ -136,17 +136,17 @@ def encoding_of(encoder: Encoder, batch: SequenceBatch) -> Work:
 
 
 def searching_of(store: IndexStore, queries: int, count: int) -> Work:
-    """Count what searching does for a query of a batch: products with the rows it looks at.
+    """Count what searching does for a query of a batch: products with the vectors it looks at.
 
-    Rows are read once a batch, their scores written once and read once, and the best `count` and
+    Vectors are read once a batch, their scores written once and read once, and the best `count` and
     some more are compared in float64.
     """
-    dim, rows = int(store.manifest.encoder["dim"]), float(len(store.live_rows))
-    seen = rows
+    dim, all_of_them = int(store.manifest.encoder["dim"]), float(len(store.live_vectors))
+    seen = all_of_them
     if store.manifest.ann["type"] != "exact":
         plan = Plan.from_dict(store.manifest.ann)
-        seen = rows * min(1.0, plan.probes / plan.lists)
-    moved = 2 * dim * rows / queries + 8 * seen + (2 + 8 + 8) * dim * (count + EXTRA)
+        seen = all_of_them * min(1.0, plan.probes / plan.lists)
+    moved = 2 * dim * all_of_them / queries + 8 * seen + (2 + 8 + 8) * dim * (count + EXTRA)
     return Work(copied=0.0, moved=moved, multiplied=2 * dim * seen)
 
 

@@ -219,7 +219,7 @@ class Hiding:
         voters, votes = self.voters(hidden, asked, found.rows[:, : found.scores.shape[1]])
         ballots = vote(store.taxonomy, votes, voters, found.scores, threads)
         evidence = gather(
-            found, ballots, lengths, store.lengths, store.taxonomy, votes, self.sampling,
+            found, ballots, lengths, store.spans.lengths, store.taxonomy, votes, self.sampling,
             threads, voters, self.gone(hidden, asked, ballots.taxon),
         )  # fmt: skip
         return Judged(ballots, evidence, voters, votes)
@@ -229,7 +229,7 @@ class Hiding:
     ) -> tuple[list[Int64], list[Float32]]:
         """Return the nearest rows in every scenario, best first, and their cosines.
 
-        All rows are compared: with kin hidden, what is nearest may stand in any list.
+        All are compared: with kin hidden, what is nearest may stand in any list.
 
         Parameters
         ----------
@@ -242,18 +242,19 @@ class Hiding:
         Returns
         -------
         list of (n, CANDIDATES) int64
-            By scenario; -1 filled.
+            Vectors by scenario, each of another row; -1 filled.
         list of (n, CANDIDATES) float32
         """
-        live = self._store.live_rows
+        live, spans = self._store.live_vectors, self._store.spans
         rows = self._rows[asked]
         own = np.where(self._records[rows] == 1, rows, -1)
-        nearest = Nearest(len(asked), CANDIDATES, self.scenarios, own, self.truth[asked])
+        several = None if spans.are_rows else spans.rows
+        nearest = Nearest(len(asked), CANDIDATES, self.scenarios, own, self.truth[asked], several)
         with threadpool_limits(threads):
             for start in range(0, len(live), BLOCK):
                 some = live[start : start + BLOCK]
                 products = vectors @ unit(self._store.vectors(some)).T
-                nearest.look_at(products, some, self._agreed[some], threads)
+                nearest.look_at(products, some, self._agreed[spans.rows_of(some)], threads)
         found = [nearest.found(hidden) for hidden in range(self.scenarios)]
         cosines = [np.minimum(np.round(best, 6), 1) for _, best in found]
-        return [rows for rows, _ in found], [np.where(np.isneginf(c), 0, c) for c in cosines]
+        return [near for near, _ in found], [np.where(np.isneginf(c), 0, c) for c in cosines]

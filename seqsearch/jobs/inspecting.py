@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from seqsearch.analytics.resolvability import read_resolvability
 from seqsearch.devices.choice import Devices
+from seqsearch.dna.windows import Windows
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
@@ -66,15 +67,18 @@ def verify_index(index: str | Path, *, sample: int = 200, threads: int = 0) -> V
     check_hashes(folder, manifest)
     store = IndexStore.open(folder)
     rng = np.random.default_rng(0)
-    count = min(sample, len(store.live_rows))
-    rows = np.sort(rng.choice(store.live_rows, count, replace=False))
-    vectors = encoder_of(store, threads).encode(store.sequences(rows))
+    count = min(sample, len(store.live_vectors))
+    numbers = np.sort(rng.choice(store.live_vectors, count, replace=False))
+    rows, start, end = store.spans.stretches(numbers)
+    vectors = encoder_of(store, threads).encode(store.pieces(rows, start, end))
     found, similarities = open_retriever(store, threads).search(
         vectors, min(10, len(store.live_rows))
     )
-    is_there = ((found == rows[:, None]) & (similarities > 0.999)).any(axis=1)
-    # More rows than were asked for may have one vector (sequences that differ in Ns only).
-    is_there |= similarities[:, -1] >= 1
+    is_own = store.spans.rows_of(found) == rows[:, None]
+    is_there = (is_own & (similarities > 0.999)).any(axis=1)
+    # More rows than were asked for may have one vector (sequences that differ in Ns only), and
+    # a window without a known base has none that is like any.
+    is_there |= (similarities[:, -1] >= 1) | ~vectors.any(axis=1)
     store.close()
     if not is_there.all():
         raise FolderError(
@@ -119,6 +123,7 @@ def describe_index(index: str | Path) -> dict[str, Any]:
         "seqsearch": manifest.package_version,
         "encoder": manifest.encoder["name"],
         "search": _search_text(manifest.ann),
+        "windows": _windows_text(manifest),
         "calibration": _calibration_text(folder, manifest),
         "ranks": list(manifest.ranks),
         "counts": manifest.counts,
@@ -179,6 +184,18 @@ def reliability_of(index: str | Path) -> dict[str, Any] | None:
     about = _about(folder, read_manifest(folder))
     measured = about.get("reliability")
     return measured and {"libraries": about.get("libraries", []), **measured}
+
+
+def _windows_text(manifest: Manifest) -> str:
+    """Say how many vectors there are, and which references have several."""
+    vectors = manifest.counts.get("vectors", manifest.counts["rows"])
+    if vectors == manifest.counts["rows"]:
+        return f"none, {vectors:,} vectors"
+    cut = Windows(**manifest.windows)
+    return (
+        f"{vectors:,} vectors; references longer than {cut.longest:,} bases are found by windows "
+        f"of {cut.size:,}, one every {cut.step:,}"
+    )
 
 
 def _calibration_text(folder: Path, manifest: Manifest) -> str:

@@ -13,6 +13,7 @@ from seqsearch.dna.simulation import shuffled
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.hiding import ALIGNED
+from seqsearch.jobs.markers import Markers
 from seqsearch.search.candidates import Candidates, align_candidates, unplaced
 from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.tables import Bool, Float32, Int64
@@ -51,13 +52,13 @@ class Neighbours:
         What shuffled sequences hardly reach.
     """
 
-    def __init__(self, store: IndexStore, encoder: Encoder, threads: int) -> None:
-        self.store, self.encoder, self.threads = store, encoder, threads
+    def __init__(self, store: IndexStore, encoder: Encoder, markers: Markers, threads: int) -> None:
+        self.store, self.encoder, self.markers, self.threads = store, encoder, markers, threads
         live = store.live_rows
         rng = np.random.default_rng(0)
         chosen = np.sort(rng.choice(live, min(DECOYS, len(live)), replace=False))
         decoys = self.search(
-            shuffled(store.sequences(chosen), seed=0), open_retriever(store, threads)
+            shuffled(markers.batch(chosen), seed=0), open_retriever(store, threads)
         )
         self._bound = float(np.quantile(decoys.similarities[:, 0], CHANCE))
         self.least_score = float(np.quantile(decoys.scores[:, 0], CHANCE))
@@ -102,7 +103,7 @@ def islands(neighbours: Neighbours) -> Islands:
         if not len(rest):
             break
         retriever = open_retriever(store, neighbours.threads, rest)
-        found = neighbours.search(store.sequences(asked), retriever)
+        found = neighbours.search(neighbours.markers.batch(asked), retriever)
         joins = _joining(group[asked], found.scores[:, 0], neighbours.least_score, outside)
         if not joins.any():
             break

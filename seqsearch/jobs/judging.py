@@ -72,8 +72,8 @@ class Judge:
         """
         store, calibration = self._store, self._calibration
         evidence = gather(
-            found, ballots, lengths, store.lengths, store.taxonomy, store.votes, self._sampling,
-            settings.threads,
+            found, ballots, lengths, store.spans.lengths, store.taxonomy, store.votes,
+            self._sampling, settings.threads,
         )  # fmt: skip
         model = calibration.aligned if settings.align else calibration.vectors
         prior = prior_shares(settings.prior, store.taxonomy.ranks)

@@ -13,8 +13,9 @@ import numpy as np
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.ann import BITS, BLOCK, CODES, InvertedLists, Lists, Plan, save_lists
 from seqsearch.index.codes import WORD, Codes, codes_of
-from seqsearch.index.segments import Segment, sequences_of
+from seqsearch.index.segments import Segment, pieces_of, spans_of
 from seqsearch.index.sketch import MULTIPLE, Sketch
+from seqsearch.index.spans import Spans
 from seqsearch.index.vectors import unit
 from seqsearch.index.writer import IndexWriter
 from seqsearch.jobs.nearest import Nearest
@@ -27,7 +28,7 @@ LEAST_ROWS = 10_000  # with fewer, exact search is as fast
 RECALL = 0.99  # of the ten nearest, to be reached by a plan
 ASKED = 600  # disturbed references that recall is measured on
 DISTURBED = Augmentation(crop=0.5, shortest=200, substitutions=0.1, indels=0.01)
-UNLISTED = 0.25  # share of the listed rows that may join them in memory
+UNLISTED = 0.25  # share of the listed that may join them in memory
 KEPT = 50  # nearest of a query that ties with its tenth are looked for among
 TRAINED = 40  # rows a list that its centre is found from
 MOST_LISTS = 8192  # more cost more to find than they spare
@@ -46,17 +47,17 @@ class Question:
     queries : (q, d) float32
         Of length 1.
     near : list of set of int
-        Rows that are as similar to each query as its exact tenth, by whole vectors.
+        Vectors that are as similar to each query as its exact tenth, by whole vectors.
     """
 
     queries: Float32
     near: list[set[int]]
 
     def recall(self, found: Int64) -> float:
-        """Return the share of the ten nearest that is among the rows found."""
+        """Return the share of the ten nearest that is among the vectors found."""
         shares = [
-            min(10, len(wanted & set(row))) / min(10, len(wanted))
-            for wanted, row in zip(self.near, found.tolist(), strict=True)
+            min(10, len(wanted & set(own))) / min(10, len(wanted))
+            for wanted, own in zip(self.near, found.tolist(), strict=True)
         ]
         return float(np.mean(shares))
 
@@ -70,7 +71,7 @@ def search_plan(
 ) -> dict[str, Any]:
     """Decide how the next state is searched; makes inverted lists where they serve.
 
-    Lists of an earlier state go on serving until many rows are not in them.
+    Lists of an earlier state go on serving until much is not in them.
 
     Parameters
     ----------
@@ -89,7 +90,8 @@ def search_plan(
         `ann` of the next state.
     """
     total = sum(segment.rows for segment in writer.segments)
-    live = np.setdiff1d(np.arange(total), removed)
+    spans = spans_of(writer.segments)
+    live = spans.numbers_of(np.setdiff1d(np.arange(total), removed))
     if earlier.get("chosen") == "exact" or len(live) < LEAST_ROWS:
         return {**EXACT, **({"chosen": "exact"} if "chosen" in earlier else {})}
     if "folder" in earlier:
@@ -98,7 +100,7 @@ def search_plan(
             return earlier
     folder = writer.folder / f"ann-{writer.number:04d}"
     folder.mkdir()
-    maker = _Maker(writer.segments, live, encoder, resolve_threads(threads))
+    maker = _Maker(writer.segments, spans, live, encoder, resolve_threads(threads))
     plan = maker.make(folder)
     if plan is None:
         delete(folder)
@@ -107,13 +109,13 @@ def search_plan(
 
 
 class _Maker:
-    """Makes inverted lists of the live rows of segments, reading the vectors once."""
+    """Makes inverted lists of the live vectors of segments, reading them once."""
 
     def __init__(
-        self, segments: list[Segment], live: Int64, encoder: Encoder, threads: int
+        self, segments: list[Segment], spans: Spans, live: Int64, encoder: Encoder, threads: int
     ) -> None:
-        self._segments, self._live, self._threads = segments, live, threads
-        self._rows = sum(segment.rows for segment in segments)
+        self._segments, self._spans, self._live = segments, spans, live
+        self._threads = threads
         self._encoder = encoder
         self._sketch = Sketch.draw(encoder.dim, encoder.leading)
 
@@ -126,7 +128,7 @@ class _Maker:
         lists = self._trained()
         question = Question(queries, self._fill(lists, queries, folder))
         codes = Codes(*(mapped_array(folder / name) for name in CODES))
-        is_gone = np.ones(self._rows, np.bool_)
+        is_gone = np.ones(len(self._spans), np.bool_)
         is_gone[self._live] = False
         searched = InvertedLists(self._sketch, lists, [(0, codes)], is_gone)
         found = self._tuned(searched, lists.count, codes.bytes_each, question)
@@ -134,19 +136,20 @@ class _Maker:
             return None
         save_lists(lists, self._sketch, folder)
         probes, compared, recall = found
-        return Plan(self._sketch.width, lists.count, probes, compared, self._rows, round(recall, 4))
+        rows, width = len(self._spans), self._sketch.width
+        return Plan(width, lists.count, probes, compared, rows, round(recall, 4))
 
     def _disturbed(self) -> Float32:
-        """Return vectors of references with substitutions, half of them cut."""
+        """Return vectors of references, or windows, with substitutions, half of them cut."""
         chosen = np.random.default_rng(0).choice(
             self._live, min(ASKED, len(self._live)), replace=False
         )
-        whole = sequences_of(self._segments, np.sort(chosen), named=False)
+        whole = pieces_of(self._segments, *self._spans.stretches(np.sort(chosen)))
         vectors = self._encoder.encode(augment(whole, DISTURBED, seed=0))
         return unit(vectors[vectors.any(axis=1)])
 
     def _trained(self) -> Lists:
-        """Find the centres of the lists from a sample of the rows."""
+        """Find the centres of the lists from a sample."""
         count = min(MOST_LISTS, 2 ** int(np.log2(4 * np.sqrt(len(self._live)))))
         size = min(len(self._live), TRAINED * count)
         chosen = np.random.default_rng(1).choice(self._live, size, replace=False)
@@ -157,33 +160,34 @@ class _Maker:
         return Lists.train(np.concatenate(sketches), count, self._threads)
 
     def _fill(self, lists: Lists, queries: Float32, folder: Path) -> list[set[int]]:
-        """Put rows into lists, write their codes, and find what is nearest to each query.
+        """Put vectors into lists, write their codes, and find what is nearest to each query.
 
         Returns
         -------
         list of set of int
-            Each query's ten nearest rows, by whole vectors; those as similar as the tenth are
-            among them.
+            Each query's ten nearest, by whole vectors; those as similar as the tenth are among
+            them.
         """
         nearest = Nearest(len(queries), KEPT)
         leading = self._encoder.leading
         words = -(-(self._encoder.dim - leading) // WORD)
-        shapes = ((self._rows, leading), (self._rows, 2), (self._rows, 2, words))
+        count = len(self._spans)
+        shapes = ((count, leading), (count, 2), (count, 2, words))
         kinds = (np.int8, np.float32, np.uint64)
         with ExitStack() as stack:
             files = [
                 stack.enter_context(ArrayWriter(folder / name, np.dtype(kind), shape))
                 for name, kind, shape in zip(CODES, kinds, shapes, strict=True)
             ]
-            # Rows taken out have codes too, so that a row's number says where its codes are.
-            for rows, vectors in _blocks(self._segments, np.arange(self._rows)):
+            # What is taken out has codes too, so that a number says where codes are.
+            for numbers, vectors in _blocks(self._segments, np.arange(count)):
                 block = unit(vectors)
                 codes = codes_of(block, leading)
                 files[0].append(codes.numbers)
                 files[1].append(codes.scales)
                 files[2].append(codes.signs)
-                is_live = np.isin(rows, self._live, assume_unique=True)
-                own, block = rows[is_live], block[is_live]
+                is_live = np.isin(numbers, self._live, assume_unique=True)
+                own, block = numbers[is_live], block[is_live]
                 lists.add(self._sketch.of(block, self._threads), own, self._threads)
                 nearest.look_at(queries @ block.T, own, threads=self._threads)
         return _ten_nearest(nearest)
@@ -207,17 +211,18 @@ class _Maker:
         return best
 
 
-def _blocks(segments: list[Segment], rows: Int64) -> Iterator[tuple[Int64, Float32]]:
-    """Yield ascending rows and their vectors, some thousands at a time."""
+def _blocks(segments: list[Segment], numbers: Int64) -> Iterator[tuple[Int64, Float32]]:
+    """Yield ascending numbers of vectors and these, some thousands at a time."""
     for segment in segments:
-        own = rows[(rows >= segment.first_row) & (rows < segment.first_row + segment.rows)]
+        first = segment.first_vector
+        own = numbers[(numbers >= first) & (numbers < first + len(segment.vectors))]
         for start in range(0, len(own), BLOCK):
             some = own[start : start + BLOCK]
-            yield some, segment.vectors.take(some - segment.first_row)
+            yield some, segment.vectors.take(some - first)
 
 
 def _ten_nearest(nearest: Nearest) -> list[set[int]]:
-    """Return for each query the rows that are as similar as its tenth, or more."""
-    rows, products = nearest.found()
-    is_near = (rows >= 0) & (products >= products[:, 9:10] - 1e-6)
-    return [set(own[near].tolist()) for own, near in zip(rows, is_near, strict=True)]
+    """Return for each query the vectors that are as similar as its tenth, or more."""
+    numbers, products = nearest.found()
+    is_near = (numbers >= 0) & (products >= products[:, 9:10] - 1e-6)
+    return [set(own[near].tolist()) for own, near in zip(numbers, is_near, strict=True)]

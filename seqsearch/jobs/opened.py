@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import BATCH_BASES, Reads, clean_sequences, read_sequences
+from seqsearch.dna.windows import Windows
 from seqsearch.encoders.base import Encoder, devices_under
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
@@ -25,7 +26,6 @@ from seqsearch.jobs.pipeline import Clock, Searched, search_all
 from seqsearch.jobs.placing import devices_for
 from seqsearch.jobs.querying import QueryFiles, query_files
 from seqsearch.search.calls import draw
-from seqsearch.search.locate import Windows
 from seqsearch.search.retrieve import Retriever, open_retriever
 from seqsearch.search.rules import check_rule, open_rule
 from seqsearch.settings import QuerySettings

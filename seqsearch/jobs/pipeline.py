@@ -18,6 +18,7 @@ from seqsearch.devices.vectors import Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.frames import has_open_frame
 from seqsearch.dna.reading import Reads
+from seqsearch.dna.windows import Windows
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.judging import Judge
@@ -32,7 +33,7 @@ from seqsearch.search.candidates import (
     hits_of,
     with_strands,
 )
-from seqsearch.search.locate import Locator, Parts, Windows, encode_strands
+from seqsearch.search.locate import Locator, Parts, encode_strands
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.vote import vote
 from seqsearch.settings import QuerySettings

@@ -37,7 +37,7 @@ def fitting(store: IndexStore, devices: Devices) -> Devices:
     from seqsearch.search.device import needs_shares  # noqa: PLC0415  needs torch
 
     try:
-        needs_shares(store, store.live_rows, devices)
+        needs_shares(store, store.live_vectors, devices)
     except SettingsError:
         return ()
     return devices

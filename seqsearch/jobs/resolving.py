@@ -74,12 +74,17 @@ def resolve(store: IndexStore, encoder: Encoder, threads: int = 0) -> Resolvabil
 def _with_rows(found: Candidates, kept: Bool) -> Candidates:
     """Return candidates without some of their rows; what is kept moves up."""
     order = np.argsort(~kept, axis=1, kind="stable")
-    rows, similarities, strands = (
+    rows, vectors, similarities, strands = (
         np.take_along_axis(values, order, axis=1)
-        for values in (np.where(kept, found.rows, -1), found.similarities, found.strands)
+        for values in (
+            np.where(kept, found.rows, -1),
+            np.where(kept, found.vectors, -1),
+            found.similarities,
+            found.strands,
+        )
     )
     similarities = np.where(rows >= 0, similarities, np.float32(0))
-    return Candidates(rows, similarities, strands, similarities)
+    return Candidates(rows, vectors, similarities, strands, similarities)
 
 
 def _others(store: IndexStore, own: Int32, found: Candidates) -> tuple[Int64, Int64, Float32]:
@@ -111,22 +116,22 @@ def _within(store: IndexStore, search: SelfSearch, threads: int) -> Float32:
     for taxon, members in zip(taxa, np.split(search.rows[by_hash], start[1:]), strict=True):
         chosen = np.unique(members[:WIDEST])
         if len(chosen) > 1:
-            vectors = unit(store.vectors(chosen))
+            vectors = unit(search.markers.vectors(chosen))
             one, other = np.unravel_index(np.argmin(vectors @ vectors.T), (len(chosen),) * 2)
             pairs.append((int(taxon), int(chosen[one]), int(chosen[other])))
     identity = np.full(len(store.taxonomy), np.nan, np.float32)
     if pairs:
         taxon, one, other = np.array(pairs).T
-        identity[taxon] = _identities(store, one, other, threads)
+        identity[taxon] = _identities(search, one, other, threads)
     return identity
 
 
-def _identities(store: IndexStore, one: Int64, other: Int64, threads: int) -> Float32:
+def _identities(search: SelfSearch, one: Int64, other: Int64, threads: int) -> Float32:
     """Return (p,) float32: identities of pairs of rows."""
     distinct = np.unique(other)
-    references = store.sequences(distinct, named=False)
+    references = search.markers.batch(distinct)
     first, place = np.unique(one, return_inverse=True)
-    queries = store.sequences(first, named=False).take(place)
+    queries = search.markers.batch(first).take(place)
     found = align(queries, references, np.searchsorted(distinct, other)[:, None], threads)
     return np.asarray(found.supported_identity[:, 0], np.float32)
 

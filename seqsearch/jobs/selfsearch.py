@@ -13,6 +13,7 @@ from seqsearch.encoders.base import Encoder, devices_under
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.hiding import ALIGNED, CANDIDATES, Hiding
+from seqsearch.jobs.markers import Markers
 from seqsearch.jobs.placing import fitting
 from seqsearch.search.align import Alignments
 from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
@@ -87,6 +88,8 @@ class SelfSearch:
     rows, entries : (n,) int64
         Row of each record, and its line in `Votes`.
     hiding : Hiding
+    markers : Markers
+        What is asked for of each row.
     """
 
     def __init__(self, store: IndexStore, encoder: Encoder, threads: int = 0) -> None:
@@ -98,18 +101,19 @@ class SelfSearch:
         self._retriever = open_retriever(
             store, threads, devices=fitting(store, devices_under(encoder))
         )
+        self.markers = Markers(store, encoder, self._retriever, threads)
         self._model: Model = open_calibration(store).aligned
         self._prior = prior_of(self.hiding)
         records = np.append(0, np.cumsum(votes.records))[votes.start]
         self._is_lone: Bool = np.diff(records)[self.rows] == 1
 
     def nearest(self) -> Iterator[tuple[Int64, SequenceBatch, Candidates]]:
-        """Yield records as they are, by number, with their nearest rows; nothing is aligned."""
+        """Yield records by number, as they are asked for, with their nearest; none is aligned."""
         for start in range(0, len(self.rows), AT_ONCE):
             asked = np.arange(start, min(start + AT_ONCE, len(self.rows)))
             distinct, place = np.unique(self.rows[asked], return_inverse=True)
-            batch = self._store.sequences(distinct).take(place)
-            yield asked, batch, self._nearest(asked, batch, self._store.vectors(distinct)[place])
+            batch = self.markers.batch(distinct).take(place)
+            yield asked, batch, self._nearest(asked, batch, self.markers.vectors(distinct)[place])
 
     def whole(self) -> Iterator[Found]:
         """Search for the records as they are."""
@@ -125,17 +129,18 @@ class SelfSearch:
         is_second : bool
         """
         distinct, place = np.unique(self.rows[asked], return_inverse=True)
-        batch = _half(self._store.sequences(distinct).take(place), is_second)
+        batch = _half(self.markers.batch(distinct).take(place), is_second)
         return self._judged(asked, batch, self._nearest(asked, batch, self._encoder.encode(batch)))
 
     def _nearest(self, asked: Int64, batch: SequenceBatch, vectors: Float32) -> Candidates:
         """Return the nearest rows but for the record itself."""
-        rows, cosines = self._retriever.search(vectors, CANDIDATES + 1)
-        is_own = (rows == self.rows[asked, None]) & self._is_lone[asked, None]
-        rows, cosines = np.where(is_own, -1, rows), np.where(is_own, 0, cosines)
-        behind = np.argsort(rows < 0, axis=1, kind="stable")[:, :CANDIDATES]
+        near, cosines = self._retriever.search(vectors, CANDIDATES + 1)
+        is_own = self._store.spans.rows_of(near) == self.rows[asked, None]
+        is_own &= self._is_lone[asked, None]
+        near, cosines = np.where(is_own, -1, near), np.where(is_own, 0, cosines)
+        behind = np.argsort(near < 0, axis=1, kind="stable")[:, :CANDIDATES]
         return unplaced(
-            np.take_along_axis(rows, behind, axis=1),
+            np.take_along_axis(near, behind, axis=1),
             np.take_along_axis(cosines, behind, axis=1),
             batch,
             self._store,

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 from seqsearch.analytics.audit import NOTHING_EXCLUDED, read_excluded
+from seqsearch.dna.windows import Windows
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.building import Building
-from seqsearch.index.segments import write_rows, write_vectors
+from seqsearch.index.segments import cut_rows, write_rows, write_vectors
 from seqsearch.index.spill import Spill
 from seqsearch.index.writer import IndexWriter
 from seqsearch.jobs.importing import Imported, Progress, import_libraries, with_repeats
@@ -94,18 +95,34 @@ def read_inputs(
 def encode_segment(
     writer: IndexWriter,
     encoder: Encoder,
-    kind: str,
+    windows: Windows,
+    chosen: str,
     progress: Progress,
     building: Building | None = None,
 ) -> None:
-    """Write the vectors of the new segment, from where an earlier writer was cut off."""
+    """Write the vectors of the new segment, from where an earlier writer was cut off.
+
+    Parameters
+    ----------
+    writer : IndexWriter
+    encoder : Encoder
+    windows : Windows
+        How long sequences are cut; the same when it goes on.
+    chosen : str
+        How vectors are stored: one of `vectors.KINDS`, or "auto".
+    progress : function
+    building : Building, optional
+        Where it is noted how far it has come.
+    """
     done = building.steps.encoded if building else 0
+    count = cut_rows(writer.new_segment, windows)
+    kind = writer.kind_of_vectors(chosen, count, encoder.dim)
 
-    def note(rows: int) -> None:
+    def note(vectors: int) -> None:
         if building is not None:
-            building.note(encoded=rows)
+            building.note(vectors=count, encoded=vectors)
 
-    def report(rows: int, of: int) -> None:
-        progress("encode", rows, rows / of)
+    def report(vectors: int, of: int) -> None:
+        progress("encode", vectors, vectors / of)
 
     write_vectors(writer.new_segment, encoder.encode, encoder.dim, kind, done, report, note)

@@ -26,6 +26,7 @@ class Alignments:
     found : (..., overlap.FIELDS) int32
         As `search.overlap` names the fields; -1 where nothing was aligned.
     query_lengths, reference_lengths : (...) int64
+        Of the whole sequences.
     """
 
     found: Int32
@@ -94,6 +95,22 @@ class Alignments:
         fields[turned, start] = self.query_lengths[turned] - old[:, end]
         fields[turned, end] = self.query_lengths[turned] - old[:, start]
         return fields
+
+    def on_whole(self, start: Int64) -> Alignments:
+        """Return what was found in stretches of references as lying in the whole ones.
+
+        Parameters
+        ----------
+        start : (...) int64
+            First base of each stretch.
+        """
+        if not start.any():
+            return self
+        found = self.found.copy()
+        shift = np.where(self.is_aligned, start, 0)
+        found[..., overlap.REF_START] += shift
+        found[..., overlap.REF_END] += shift
+        return Alignments(found, self.query_lengths, self.reference_lengths)
 
     def __getitem__(self, places: Any) -> Alignments:
         """Return the alignments of chosen pairs."""

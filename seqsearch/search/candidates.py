@@ -17,6 +17,7 @@ from seqsearch.search.align import Alignments, align
 from seqsearch.search.orient import orient
 from seqsearch.search.rank import correct_for_length, order_by, score
 from seqsearch.search.retrieve import Retriever
+from seqsearch.search.texts import texts_of
 from seqsearch.tables import Bool, Float32, Int64
 
 
@@ -26,8 +27,8 @@ class Candidates:
 
     Attributes
     ----------
-    rows : (n, c) int64
-        Rows of the index; -1 where there are fewer.
+    rows, vectors : (n, c) int64
+        Rows of the index, and the vector of each that was found; -1 where there are fewer.
     similarities : (n, c) float32
     strands : (n, c) int8
         `PLUS` or `MINUS`; `EITHER` where it was not asked yet.
@@ -38,6 +39,7 @@ class Candidates:
     """
 
     rows: Int64
+    vectors: Int64
     similarities: Float32
     strands: Int8
     scores: Float32
@@ -66,39 +68,45 @@ def find_candidates(
     """
     found = {}
     for sign, one in vectors.items():
-        rows, cosines = retriever.search(one, count)
-        found[sign] = correct_for_length(
-            rows, cosines, batch.lengths, store.lengths, store.order_keys, retriever.threads
-        )
-    sign, (rows, similarities) = next(iter(found.items()))
-    strands = np.full(rows.shape, sign, np.int8)
-    if len(found) == 2 and len(rows):  # the strand with the more similar best one; a tie is plus
-        other_rows, other_similarities = found[MINUS]
+        near, cosines = retriever.search(one, count)
+        found[sign] = _corrected(near, cosines, batch, store, retriever.threads)
+    sign, (near, similarities) = next(iter(found.items()))
+    strands = np.full(near.shape, sign, np.int8)
+    if len(found) == 2 and len(near):  # the strand with the more similar best one; a tie is plus
+        other, other_similarities = found[MINUS]
         turned = other_similarities[:, 0] > similarities[:, 0]
-        rows[turned], similarities[turned] = other_rows[turned], other_similarities[turned]
+        near[turned], similarities[turned] = other[turned], other_similarities[turned]
         strands[turned] = MINUS
-    return Candidates(rows, similarities, strands, similarities)
+    return Candidates(store.spans.rows_of(near), near, similarities, strands, similarities)
 
 
 def unplaced(
-    rows: Int64, cosines: Float32, batch: SequenceBatch, store: IndexStore, threads: int
+    near: Int64, cosines: Float32, batch: SequenceBatch, store: IndexStore, threads: int
 ) -> Candidates:
     """Return candidates of unknown strand.
 
     Parameters
     ----------
-    rows : (n, c) int64
-        -1 filled.
+    near : (n, c) int64
+        Vectors, -1 filled.
     cosines : (n, c) float32
     batch : SequenceBatch
         The queries.
     store : IndexStore
     threads : int
     """
-    rows, similarities = correct_for_length(
-        rows, cosines, batch.lengths, store.lengths, store.order_keys, threads
+    near, similarities = _corrected(near, cosines, batch, store, threads)
+    strands = np.full(near.shape, EITHER, np.int8)
+    return Candidates(store.spans.rows_of(near), near, similarities, strands, similarities)
+
+
+def _corrected(
+    near: Int64, cosines: Float32, batch: SequenceBatch, store: IndexStore, threads: int
+) -> tuple[Int64, Float32]:
+    """Return vectors and similarities, best first; of a window its own length counts."""
+    return correct_for_length(
+        near, cosines, batch.lengths, store.spans.lengths, store.vector_keys, threads
     )
-    return Candidates(rows, similarities, np.full(rows.shape, EITHER, np.int8), similarities)
 
 
 def with_strands(
@@ -112,8 +120,8 @@ def with_strands(
         return found
     if strand != "both":
         return replace(found, strands=np.full_like(found.strands, _SIGNS[strand]))
-    references, places = _references(store, found.rows[:, :1])
-    signs = orient(batch, references, places, threads, decisive=0)
+    own = texts_of(store, found.vectors[:, :1], batch.lengths)
+    signs = orient(batch, own.batch, own.places, threads, decisive=0)
     signs[signs == EITHER] = PLUS
     return replace(found, strands=np.repeat(signs, found.rows.shape[1], axis=1))
 
@@ -128,6 +136,8 @@ def align_candidates(
 ) -> Candidates:
     """Align the best candidates and order them anew; the others stay behind them.
 
+    Of a long reference the window that was found is looked at, and what surrounds it.
+
     Parameters
     ----------
     found : Candidates
@@ -140,23 +150,22 @@ def align_candidates(
         "both", "plus" or "minus": what the user says of the reads.
     threads : int
     """
-    rows, similarities = found.rows[:, :count], found.similarities[:, :count]
-    references, places = _references(store, rows)
-    signs = found.strands[:, :count]
+    rows, near = found.rows[:, :count], found.vectors[:, :count]
+    similarities, signs = found.similarities[:, :count], found.strands[:, :count]
+    own = texts_of(store, near, batch.lengths)
     if strand != "both":
         signs = np.full_like(signs, _SIGNS[strand])
     elif (signs == EITHER).any():
-        signs = orient(batch, references, places, threads)
+        signs = orient(batch, own.batch, own.places, threads)
     # One call for both strands, so that the references are looked up once.
-    ways = np.concatenate([np.where(signs != s, places, -1) for s in (MINUS, PLUS)])
+    ways = np.concatenate([np.where(signs != s, own.places, -1) for s in (MINUS, PLUS)])
     turned = SequenceBatch.concatenate([batch, reverse_complement(batch)])
-    aligned = align(turned, references, ways, threads)
+    aligned = align(turned, own.batch, ways, threads)
     plus, minus = aligned[: len(batch)], aligned[len(batch) :]
     is_minus = minus.is_aligned & (~plus.is_aligned | _is_better(minus, plus))
-    lengths = np.append(references.lengths, 0)[places]
     both = Alignments(
-        np.where(is_minus[:, :, None], minus.found, plus.found), plus.query_lengths, lengths
-    )
+        np.where(is_minus[:, :, None], minus.found, plus.found), plus.query_lengths, own.whole
+    ).on_whole(own.start)
     scores = score(both.supported_identity, similarities)
     order = order_by(scores, rows, store.order_keys)
 
@@ -167,6 +176,7 @@ def align_candidates(
     rest = np.where(found.strands[:, count:] == EITHER, PLUS, found.strands[:, count:])
     return Candidates(
         rows=reordered(rows, found.rows[:, count:]),
+        vectors=reordered(near, found.vectors[:, count:]),
         similarities=reordered(similarities, found.similarities[:, count:]),
         strands=reordered(chosen, rest),
         scores=np.take_along_axis(scores, order, axis=1),
@@ -233,10 +243,3 @@ def _is_better(one: Alignments, other: Alignments) -> Bool:
 
 
 _SIGNS = {"plus": PLUS, "minus": MINUS}
-
-
-def _references(store: IndexStore, rows: Int64) -> tuple[SequenceBatch, Int64]:
-    """Return the sequences of rows, each once, and where in them each row stands (-1: none)."""
-    distinct = np.unique(rows[rows >= 0])
-    places = np.where(rows >= 0, np.searchsorted(distinct, rows), -1)
-    return store.sequences(distinct, named=False), places

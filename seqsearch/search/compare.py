@@ -2,7 +2,8 @@
 
 FAISS sums in an order that depends on batch and processor, so near ties could fall either way.
 Candidates are therefore compared again, in float64 and in an order of our own that vectorises and
-is the same everywhere, and rounded to 1e-6; equal ones are ordered by a hash of the sequence.
+is the same everywhere, and rounded to 1e-6; equal ones are ordered by a hash of the sequence, and
+windows of one sequence by number.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Stored = np.ndarray[Any, Any]  # uint16 (the bits of float16) or int8
 
 
 class Comparer:
-    """Compares queries with rows of an index.
+    """Compares queries with vectors of an index.
 
     Parameters
     ----------
@@ -37,24 +38,24 @@ class Comparer:
 
     def __init__(self, store: IndexStore, threads: int) -> None:
         self.threads = threads
-        self.keys = store.order_keys
-        self.parts = [(s.first_row, *bits_of(s.vectors)) for s in store.segments]
-        self._scales = np.zeros(store.rows, np.float64)  # 1 / length of a vector, once it is known
+        self.keys = store.vector_keys
+        self.parts = [(s.first_vector, *bits_of(s.vectors)) for s in store.segments]
+        self._scales = np.zeros(len(self.keys), np.float64)  # 1 / length of a vector, once known
 
     def order(self, queries: UInt16, found: Int64) -> Float64:
-        """Order the rows found for each query by similarity, in place; return that.
+        """Order the vectors found for each query by similarity, in place; return that.
 
         Parameters
         ----------
         queries : (n, d) uint16
             Bits of float16 vectors.
         found : (n, c) int64
-            Rows; -1: none, they come last.
+            Numbers of vectors; -1: none, they come last.
 
         Returns
         -------
         (n, c) float64
-            Cosines, best first, rounded to 1e-6; 0 where there is no row.
+            Cosines, best first, rounded to 1e-6; 0 where there is none.
         """
         similarities = np.zeros(found.shape, np.float64)
 
@@ -83,9 +84,9 @@ def widened(numbers: Stored, scales: Float32, rows: Int64, wide: Float32, thread
 def order_by_similarity(
     found: Int64, similarities: Float64, keys: UInt64, start: int, stop: int
 ) -> None:
-    """Sort each query's candidates in place, the most similar first; then by key.
+    """Sort each query's candidates in place, the most similar first; then by key, then by number.
 
-    Where there are fewer, both arrays end in rows of -1, which stay behind.
+    Where there are fewer, both arrays end in -1, which stay behind.
     """
     if found.shape[1] > MANY:
         _order_many(found, similarities, keys, start, stop)
@@ -187,7 +188,7 @@ def _compare(
     start: int,
     stop: int,
 ) -> None:
-    """Fill in the similarities of the found rows that lie in one segment."""
+    """Fill in the similarities of the found vectors that lie in one segment."""
     query = np.empty(numbers.shape[1], np.float32)
     other = np.empty_like(query)
     sums = np.empty(LANES, np.float64)
@@ -206,6 +207,11 @@ def _compare(
             similarities[i, c] = np.float64(np.float32(np.round(cosine * 1e6) / 1e6))
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _is_behind(keys: UInt64, one: int, other: int) -> bool:
+    return keys[one] > keys[other] or (keys[one] == keys[other] and one > other)
+
+
 @njit(nogil=True, cache=True)
 def _order(found: Int64, similarities: Float64, keys: UInt64, start: int, stop: int) -> None:
     """Sort by insertion: the candidates nearly are sorted."""
@@ -218,15 +224,49 @@ def _order(found: Int64, similarities: Float64, keys: UInt64, start: int, stop: 
             while at > 0 and (
                 found[i, at - 1] < 0
                 or similarities[i, at - 1] < similarity
-                or (similarities[i, at - 1] == similarity and keys[found[i, at - 1]] > keys[row])
+                or (
+                    similarities[i, at - 1] == similarity
+                    and _is_behind(keys, found[i, at - 1], row)
+                )
             ):
                 found[i, at], similarities[i, at] = found[i, at - 1], similarities[i, at - 1]
                 at -= 1
             found[i, at], similarities[i, at] = row, similarity
 
 
+def best_of_rows(found: Int64, similarities: Float64, rows: Int64, threads: int) -> None:
+    """Leave out all vectors of a row but its best, in place; what is behind moves up.
+
+    Parameters
+    ----------
+    found : (n, c) int64
+        Vectors, best first; -1: none, and so where they become fewer.
+    similarities : (n, c) float64
+        0 where there are fewer.
+    rows : (v,) int64
+        Of all vectors.
+    threads : int
+    """
+    spread(lambda a, b: _best_of_rows(found, similarities, rows, a, b), len(found), threads)
+
+
+@njit(nogil=True, cache=True)
+def _best_of_rows(found: Int64, similarities: Float64, rows: Int64, start: int, stop: int) -> None:
+    for i in range(start, stop):
+        seen = {np.int64(-1)}
+        kept = 0
+        for c in range(found.shape[1]):
+            number = found[i, c]
+            if number < 0 or rows[number] in seen:
+                continue
+            seen.add(rows[number])
+            found[i, kept], similarities[i, kept] = number, similarities[i, c]
+            kept += 1
+        found[i, kept:], similarities[i, kept:] = -1, 0.0
+
+
 def _order_many(found: Int64, exact: Float64, keys: UInt64, start: int, stop: int) -> None:
     """Do what `_order` does, for queries with very many candidates (equally similar ones)."""
     for i in range(start, stop):
-        order = np.lexsort((keys[found[i]], -exact[i], found[i] < 0))
+        order = np.lexsort((found[i], keys[found[i]], -exact[i], found[i] < 0))
         found[i], exact[i] = found[i, order], exact[i, order]

@@ -14,21 +14,22 @@ from seqsearch.devices.lane import Handed, Lane
 from seqsearch.devices.vectors import Vectors, shares
 from seqsearch.errors import SettingsError
 from seqsearch.index.store import IndexStore
-from seqsearch.search.compare import order_by_similarity
+from seqsearch.search.compare import best_of_rows, order_by_similarity
 from seqsearch.search.device_pages import Pages, Scorer, Whole
 from seqsearch.search.device_rows import scales_of
+from seqsearch.search.retrieve import numbers_below
 from seqsearch.tables import Float32, Int64
 from seqsearch.threads import resolve_threads, spread
 
 BESIDE = 8 << 30  # bytes that encoding and searching need beside the vectors
-PADDED = 1.25  # places of pages by rows in them, where lists are short
+PADDED = 1.25  # places of pages by vectors in them, where lists are short
 
 
 class DeviceRetriever:
     """Searches on GPUs; see `Retriever`.
 
-    Where all rows fit on each GPU, every one has them and takes a share of the queries; otherwise
-    every one has a share of the rows and takes all queries.
+    Where all vectors fit on each GPU, every one has them and takes a share of the queries;
+    otherwise every one has a share of the vectors and takes all queries.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class DeviceRetriever:
     Raises
     ------
     SettingsError
-        The rows do not fit on all GPUs together.
+        The vectors do not fit on all GPUs together.
     """
 
     def __init__(
@@ -51,8 +52,8 @@ class DeviceRetriever:
     ) -> None:
         self.threads = resolve_threads(threads)
         by_lists = rows is None and store.manifest.ann["type"] != "exact"
-        chosen = store.live_rows if rows is None else rows
-        self._keys = store.order_keys
+        chosen = numbers_below(store, rows)
+        self._keys, self._spans = store.vector_keys, store.spans
         self._has_shares = needs_shares(store, chosen, devices)
         parts = [(0, len(chosen))] * len(devices)
         if self._has_shares:
@@ -67,7 +68,7 @@ class DeviceRetriever:
         )
 
     def search(self, vectors: Vectors, count: int) -> tuple[Int64, Float32]:
-        """Return the nearest rows; see `Retriever`."""
+        """Return the nearest of the index; see `Retriever`."""
         if self._has_shares:
             return self._merged(self._on_host(vectors), count)
         parts: Sequence[Handed | Float32]
@@ -88,16 +89,18 @@ class DeviceRetriever:
         return np.concatenate(list(self._pool.map(Searcher.fetch, self._searchers, vectors.parts)))
 
     def _merged(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
-        """Ask every GPU for the nearest of its rows, and put the answers in one order."""
+        """Ask every GPU for the nearest it has, and put the answers in one order."""
         found = self._ask([vectors] * len(self._searchers), count)
-        rows = np.concatenate([one for one, _ in found], axis=1)
+        numbers = np.concatenate([one for one, _ in found], axis=1)
         cosines = np.concatenate([two for _, two in found], axis=1).astype(np.float64)
         spread(
-            lambda a, b: order_by_similarity(rows, cosines, self._keys, a, b),
-            len(rows),
+            lambda a, b: order_by_similarity(numbers, cosines, self._keys, a, b),
+            len(numbers),
             self.threads,
         )
-        return rows[:, :count].copy(), cosines[:, :count].astype(np.float32)
+        if not self._spans.are_rows:  # windows of one sequence may lie on two
+            best_of_rows(numbers, cosines, self._spans.rows, self.threads)
+        return numbers[:, :count].copy(), cosines[:, :count].astype(np.float32)
 
 
 class Searcher:
@@ -106,21 +109,21 @@ class Searcher:
     Parameters
     ----------
     store : IndexStore
-    rows : (r,) int64
-        What is searched.
+    chosen : (r,) int64
+        Vectors that are searched.
     by_lists : bool
         In the lists near a query only.
     device : str
     """
 
-    def __init__(self, store: IndexStore, rows: Int64, by_lists: bool, device: str) -> None:
+    def __init__(self, store: IndexStore, chosen: Int64, by_lists: bool, device: str) -> None:
         self._lane = Lane(device)
         with self._lane.working():
             make = Pages if by_lists else Whole
-            self._scorer: Scorer = make(store, rows, self._lane)
+            self._scorer: Scorer = make(store, chosen, self._lane)
 
     def search(self, vectors: Handed | Float32, count: int) -> tuple[Int64, Float32]:
-        """Return (n, count) int64 rows and (n, count) float32 cosines; see `Retriever`."""
+        """Return (n, count) int64 vectors and (n, count) float32 cosines; see `Retriever`."""
         with self._lane.working():
             if isinstance(vectors, Handed):
                 queries = self._lane.take(vectors).half()
@@ -134,8 +137,8 @@ class Searcher:
             ]
             if not found:
                 return np.empty((0, count), np.int64), np.empty((0, count), np.float32)
-            rows, cosines = (torch.cat(one).cpu().numpy() for one in zip(*found, strict=True))
-        return rows, cosines
+            numbers, cosines = (torch.cat(one).cpu().numpy() for one in zip(*found, strict=True))
+        return numbers, cosines
 
     def fetch(self, vectors: Handed) -> Float32:
         """Copy vectors that are on this device to the host."""
@@ -143,15 +146,15 @@ class Searcher:
             return self._lane.take(vectors).cpu().numpy()
 
 
-def needs_shares(store: IndexStore, rows: Int64, devices: Devices) -> bool:
-    """Whether the rows have to be shared out among GPUs, because they do not fit on each.
+def needs_shares(store: IndexStore, chosen: Int64, devices: Devices) -> bool:
+    """Whether vectors have to be shared out among GPUs, because they do not fit on each.
 
     Raises
     ------
     SettingsError
         They do not fit on all together.
     """
-    needed = PADDED * len(rows) * int(store.manifest.encoder["dim"]) * 2
+    needed = PADDED * len(chosen) * int(store.manifest.encoder["dim"]) * 2
     free = [lane.free_bytes(device) - BESIDE for device in devices]
     if needed <= min(free):
         return False

@@ -1,7 +1,7 @@
-"""Which rows score how much for a query: all of an index, or those in the lists near it.
+"""Which vectors score how much for a query: all of an index, or those in the lists near it.
 
-Rows of a list fill pages of equal size. All queries that look into a page are multiplied with it at
-once, some tens a tile, so that a batch reads every page about once, whole vectors and not codes.
+Those of a list fill pages of equal size. All queries that look into a page are multiplied with it
+at once, some tens a tile, so that a batch reads every page about once, whole vectors and not codes.
 Imports torch.
 """
 
@@ -21,7 +21,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.search.device_rows import GROUP, DeviceRows, blocks, products
 from seqsearch.tables import Int64
 
-PAGE = 128  # rows; a multiple of GROUP
+PAGE = 128  # vectors; a multiple of GROUP
 TILE = 64  # queries multiplied with a page at once
 TILES = 512  # multiplied in one call: .5 GB
 SCORES = 1 << 31  # bytes of scores kept at once
@@ -36,7 +36,7 @@ class Scored:
     start, stop : int
         Which queries.
     scores : (stop - start, c) float32
-        About the cosines; -inf where a column is no row.
+        About the cosines; -inf where a column is no vector.
     place_of : callable
         From (k,) queries, counted from `start`, and (k, a) columns to places in `DeviceRows`.
     """
@@ -48,7 +48,7 @@ class Scored:
 
 
 class Scorer(Protocol):
-    """Scores rows for queries."""
+    """Scores vectors of an index for queries."""
 
     @property
     def rows(self) -> DeviceRows:
@@ -61,11 +61,11 @@ class Scorer(Protocol):
 
 
 class Whole:
-    """Scores all rows."""
+    """Scores all vectors."""
 
-    def __init__(self, store: IndexStore, rows: Int64, lane: Lane) -> None:
-        size = -(-len(rows) // GROUP) * GROUP
-        self.rows = DeviceRows(store, rows, np.arange(len(rows)), size, lane)
+    def __init__(self, store: IndexStore, chosen: Int64, lane: Lane) -> None:
+        size = -(-len(chosen) // GROUP) * GROUP
+        self.rows = DeviceRows(store, chosen, np.arange(len(chosen)), size, lane)
 
     def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
         """Yield scores; see `Scorer`."""
@@ -129,24 +129,24 @@ class NearLists:
 
 
 class Pages:
-    """Scores the rows in the lists nearest to each query, as the plan of the index says.
+    """Scores the vectors in the lists nearest to each query, as the plan of the index says.
 
-    Lists are those that `index.ann` made and measured: rows by the nearest centre of their
+    Lists are those that `index.ann` made and measured: by the nearest centre of their
     sketches. That whole vectors are compared instead of codes can only raise the recall.
     """
 
-    def __init__(self, store: IndexStore, rows: Int64, lane: Lane) -> None:
+    def __init__(self, store: IndexStore, chosen: Int64, lane: Lane) -> None:
         self._near = NearLists.open(store, lane)
-        lists = self._lists_of(store, rows, lane)
+        lists = self._lists_of(store, chosen, lane)
         sizes = np.bincount(lists, minlength=self._near.count)
         pages = -(-sizes // PAGE)
         first = np.cumsum(pages) - pages
         order = np.argsort(lists, kind="stable")
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = np.empty(len(rows), np.int64)
+        within = np.arange(len(chosen)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        places = np.empty(len(chosen), np.int64)
         places[order] = first[lists[order]] * PAGE + within
         self._first, self._pages = lane.upload(first), lane.upload(pages)
-        self.rows = DeviceRows(store, rows, places, int(pages.sum()) * PAGE, lane)
+        self.rows = DeviceRows(store, chosen, places, int(pages.sum()) * PAGE, lane)
 
     def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
         """Yield scores; see `Scorer`."""
@@ -160,8 +160,8 @@ class Pages:
             scores = self._scores(visits, queries[start:stop]) * scales[start:stop, None]
             yield Scored(start, stop, scores, visits.place_of)
 
-    def _lists_of(self, store: IndexStore, rows: Int64, lane: Lane) -> Int64:
-        lists = [self._near.products(block).argmax(1) for block in blocks(store, rows, lane)]
+    def _lists_of(self, store: IndexStore, chosen: Int64, lane: Lane) -> Int64:
+        lists = [self._near.products(block).argmax(1) for block in blocks(store, chosen, lane)]
         return torch.cat(lists).cpu().numpy()
 
     def _scores(self, visits: Visits, queries: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""Rows of an index on a device: their products with queries, and the decision among them.
+"""Vectors of an index on a device: their products with queries, and the decision among them.
 
-A product of float16 vectors in float32 says which rows may be among the nearest. Those are compared
+A product of float16 vectors in float32 says which may be among the nearest. Those are compared
 again in float64, as on the CPU (search/compare.py): a cosine of the stored float16 vectors, rounded
-to 1e-6, equal ones ordered by a hash of the sequence. Vectors stored in 8 bits become float16, so
-their cosines are the CPU's within what that rounds. Imports torch.
+to 1e-6, equal ones ordered by a hash of the sequence, and of the windows of one the best. Vectors
+stored in 8 bits become float16, so their cosines are the CPU's within what that rounds. Imports
+torch.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ COMPARED = 1 << 28  # bytes of candidates compared at once
 
 
 class DeviceRows:
-    """Vectors of rows on a device.
+    """Vectors of an index on a device.
 
     Parameters
     ----------
     store : IndexStore
-    rows : (r,) int64
-        Ascending.
+    chosen : (r,) int64
+        Numbers of vectors, ascending.
     places : (r,) int64
-        Where each row is put.
+        Where each is put.
     size : int
         m: places there are, a multiple of `GROUP`.
     lane : Lane
@@ -43,24 +44,25 @@ class DeviceRows:
     ----------
     vectors : (m, d) float16
     numbers : (m,) int64
-        Row at each place; -1: none.
+        Of the vector at each place; -1: none.
     scales : (m,) float64
         1 / length of each vector; 0 of a vector of zeros.
     """
 
     def __init__(
-        self, store: IndexStore, rows: Int64, places: Int64, size: int, lane: Lane
+        self, store: IndexStore, chosen: Int64, places: Int64, size: int, lane: Lane
     ) -> None:
         self.lane = lane
         dim, device = int(store.manifest.encoder["dim"]), lane.device
         numbers, ranks = np.full(size, -1, np.int64), np.zeros(size, np.int64)
-        numbers[places], ranks[places] = rows, _ranks(store.order_keys)[rows]
+        numbers[places], ranks[places] = chosen, _ranks(store.vector_keys)[chosen]
         self.numbers, self._ranks = lane.upload(numbers), lane.upload(ranks)
-        self._most = len(store.order_keys) + 1  # above every rank
+        self._most = len(store.spans) + 1  # above every rank
+        self._rows = None if store.spans.are_rows else lane.upload(store.spans.rows)
         self.vectors = torch.zeros((size, dim), dtype=torch.float16, device=device)
         self.scales = torch.zeros(size, dtype=torch.float64, device=device)
         done = 0
-        for block in blocks(store, rows, lane):
+        for block in blocks(store, chosen, lane):
             at = lane.upload(places[done : done + len(block)])
             self.vectors[at] = block
             self.scales[at] = scales_of(block)
@@ -75,14 +77,14 @@ class DeviceRows:
     ) -> tuple[Tensor, Tensor]:
         """Return the nearest rows of each query among the columns of its scores.
 
-        Where the last column that is compared is too close to the last row that is kept to be
-        sure, more are.
+        Where the last column that is compared is too close to the last that is kept to be sure,
+        or too few rows are left of the vectors compared, more are.
 
         Parameters
         ----------
         queries : (n, d) float16
         scores : (n, c) float32
-            About the cosines; -inf where a column stands for no row. c is a multiple of `GROUP`.
+            About the cosines; -inf where a column is no vector. c is a multiple of `GROUP`.
         place_of : callable
             From (k,) queries and (k, a) columns of theirs to places.
         count : int
@@ -90,12 +92,12 @@ class DeviceRows:
         Returns
         -------
         (n, count) int64
-            Rows, best first; -1 where there are fewer.
+            Vectors, each of another row, best first; -1 where there are fewer.
         (n, count) float32
-            Cosines, rounded to 1e-6; 0 where there is no row.
+            Cosines, rounded to 1e-6; 0 where there is none.
         """
         device = queries.device
-        rows = torch.full((len(queries), count), -1, dtype=torch.int64, device=device)
+        numbers = torch.full((len(queries), count), -1, dtype=torch.int64, device=device)
         cosines = torch.zeros((len(queries), count), device=device)
         todo = torch.arange(len(queries), device=device)
         asked = min(count + EXTRA, scores.shape[1])
@@ -103,21 +105,25 @@ class DeviceRows:
             some = scores if len(todo) == len(scores) else scores[todo]
             values, columns = largest(some, asked)
             places = place_of(todo, columns)
-            is_row = torch.isfinite(values)
+            is_there = torch.isfinite(values)
             exact = self._compare(queries[todo], places)
-            order = self._order(exact, places, is_row)
+            order = self._order(exact, places, is_there)
             kept = min(count, asked)
-            found = torch.where(is_row, self.numbers[places], -1).gather(1, order)[:, :kept]
-            exact = torch.where(is_row, exact, 0.0).gather(1, order)[:, :kept]
-            rows[todo, :kept], cosines[todo, :kept] = found, exact.float()
+            found = torch.where(is_there, self.numbers[places], -1).gather(1, order)
+            exact = torch.where(is_there, exact, 0.0).gather(1, order)
+            if self._rows is not None:
+                found, exact = best_of_rows(found, exact, self._rows)
+            found, exact = found[:, :kept], exact[:, :kept]
+            numbers[todo, :kept], cosines[todo, :kept] = found, exact.float()
             if asked == scores.shape[1]:
                 break
-            todo = todo[values[:, -1] + DOUBT >= exact[:, -1]]
+            is_close = values[:, -1] + DOUBT >= exact[:, -1]
+            todo = todo[is_close | ((found[:, -1] < 0) & is_there[:, -1])]
             asked = min(asked * 4, scores.shape[1])
-        return rows, cosines
+        return numbers, cosines
 
     def _compare(self, queries: Tensor, places: Tensor) -> Tensor:
-        """Return (n, a) float64: cosines of queries with the rows at places, rounded."""
+        """Return (n, a) float64: cosines of queries with the vectors at places, rounded."""
         wide, own = queries.double(), scales_of(queries)
         result = torch.empty(places.shape, dtype=torch.float64, device=queries.device)
         width = max(1, min(places.shape[1], COMPARED // (8 * queries.shape[1])))
@@ -134,11 +140,37 @@ class DeviceRows:
         """(..., d) float64: vectors as they are stored."""
         return self.vectors[places].double()
 
-    def _order(self, cosines: Tensor, places: Tensor, is_row: Tensor) -> Tensor:
-        """(n, a) int64: the most similar first, then by key; columns without a row last."""
+    def _order(self, cosines: Tensor, places: Tensor, is_there: Tensor) -> Tensor:
+        """(n, a) int64: the most similar first, then by key; columns without a vector last."""
         falling = 1_000_000 - (cosines * 1e6).round().long()
         keys = falling * self._most + self._ranks[places]
-        return torch.where(is_row, keys, torch.iinfo(torch.int64).max).argsort(dim=1)
+        return torch.where(is_there, keys, torch.iinfo(torch.int64).max).argsort(dim=1)
+
+
+def best_of_rows(found: Tensor, cosines: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Leave out all vectors of a row but its best; what is behind moves up.
+
+    Parameters
+    ----------
+    found : (n, a) int64
+        Vectors, best first; -1: none.
+    cosines : (n, a) float64
+    rows : (v,) int64
+        Of all vectors.
+
+    Returns
+    -------
+    (n, a) int64, (n, a) float64
+        -1 and 0 where they became fewer.
+    """
+    row = torch.where(found >= 0, rows[found], -1)
+    by_row, order = row.sort(dim=1, stable=True)
+    is_other = torch.ones_like(by_row, dtype=torch.bool)
+    is_other[:, 1:] = by_row[:, 1:] != by_row[:, :-1]
+    is_kept = torch.empty_like(is_other).scatter_(1, order, is_other) & (found >= 0)
+    order = (~is_kept).long().argsort(dim=1, stable=True)
+    found, cosines = torch.where(is_kept, found, -1), torch.where(is_kept, cosines, 0.0)
+    return found.gather(1, order), cosines.gather(1, order)
 
 
 def products(one: Tensor, other: Tensor) -> Tensor:
@@ -182,12 +214,13 @@ def scales_of(vectors: Tensor) -> Tensor:
     return torch.where(squares > 0, squares.sqrt().reciprocal(), 0.0)
 
 
-def blocks(store: IndexStore, rows: Int64, lane: Lane) -> Iterator[Tensor]:
-    """Yield the vectors of ascending rows, block by block, as float16 on a device."""
+def blocks(store: IndexStore, chosen: Int64, lane: Lane) -> Iterator[Tensor]:
+    """Yield vectors by ascending numbers, block by block, as float16 on a device."""
     for segment in store.segments:
-        own = rows[(rows >= segment.first_row) & (rows < segment.first_row + len(segment.vectors))]
+        first = segment.first_vector
+        own = chosen[(chosen >= first) & (chosen < first + len(segment.vectors))]
         for start in range(0, len(own), BLOCK):
-            block = segment.vectors.take(own[start : start + BLOCK] - segment.first_row)
+            block = segment.vectors.take(own[start : start + BLOCK] - first)
             yield lane.upload(block.astype(np.float16))
 
 

@@ -30,8 +30,8 @@ class Evidence:
     query : (n, len(OF_QUERY)) float64
         distance: of the best candidate, log(1 - identity + NEAR) where it was aligned, else as
         dissimilarity; dissimilarity: log(1 - similarity + FAR) of it; length: log(bases / 500);
-        length_ratio: log(longer / shorter) of query and best candidate; breadth: log(1 + taxa
-        below the name called at the second rank from below).
+        length_ratio: log(longer / shorter) of query and best candidate, or its window; breadth:
+        log(1 + taxa below the name called at the second rank from below).
     rank : (n, ranks, len(OF_RANK)) float64
         margin: log of the distance of the nearest candidate of another name over that of the
         nearest of the name called; share: log odds of its share of votes; behind: log of the
@@ -96,7 +96,8 @@ def gather(
         Of those that voted.
     lengths : (n,) int64
         Bases of the queries.
-    reference_lengths : (rows of the index,) int32
+    reference_lengths : (vectors of the index,) int32
+        Of a long reference what its window has.
     taxonomy, votes, sampling
         Of the library.
     threads : int
@@ -147,7 +148,7 @@ def _of_query(
     result = np.zeros((len(lengths), len(OF_QUERY)))
     if not len(lengths):
         return result
-    best, similarity = found.rows[:, 0], found.similarities[:, 0].astype(np.float64)
+    best, similarity = found.vectors[:, 0], found.similarities[:, 0].astype(np.float64)
     near = similarity
     if found.alignments is not None:
         identity = found.alignments[:, 0].supported_identity.astype(np.float64)

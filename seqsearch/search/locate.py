@@ -14,51 +14,20 @@ import numpy as np
 from seqsearch.devices.vectors import Vectors
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
-from seqsearch.dna.windows import pieces, windows
+from seqsearch.dna.windows import Windows, pieces, windows
 from seqsearch.encoders.base import Encoder, vectors_of
 from seqsearch.index.store import IndexStore
 from seqsearch.runs.results import ALIGNED, EITHER, MINUS, PLUS, Hits
 from seqsearch.search.candidates import Candidates, align_candidates, find_candidates
 from seqsearch.search.retrieve import Retriever
-from seqsearch.tables import Bool, Float32, Int32, Int64
+from seqsearch.tables import Float32, Int64
 
-# Of queries half as long again as most references, windows find more than one vector does
-# (scripts/bench_windows.py); never less, but at three times the cost.
-LONGER, MOST = 1.5, 0.95
-SHORTEST = 200  # bases of a window
 AT_ONCE = 2048  # windows that are encoded and searched together
 NEAREST = 8  # references looked at, a window
+AMONG = 32  # they are sought among so many, where long references have several vectors
 PLACES = 4  # windows of a query that are looked at closely
 NO_BASE = ord("-")  # agrees with nothing in an alignment
 _START, _END = ALIGNED.index("query_start"), ALIGNED.index("query_end")
-
-
-@dataclass(frozen=True)
-class Windows:
-    """How long queries are cut for a library.
-
-    Attributes
-    ----------
-    longest : int
-        Bases of a query that is searched as it is.
-    size, step : int
-        Bases of a window, and between the starts of two.
-    """
-
-    longest: int
-    size: int
-    step: int
-
-    @classmethod
-    def of(cls, lengths: Int32) -> Windows:
-        """Fit windows to the lengths of a library's references, (n,) int32."""
-        typical, long = np.quantile(lengths, (0.5, MOST)) if len(lengths) else (0, 0)
-        size = max(int(typical), SHORTEST)
-        return cls(int(LONGER * max(long, size)), size, size // 2)
-
-    def are_long(self, lengths: Int64) -> Bool:
-        """Tell by length which queries are cut."""
-        return lengths > self.longest
 
 
 def encode_strands(batch: SequenceBatch, encoder: Encoder, strand: str) -> dict[int, Vectors]:
@@ -194,29 +163,37 @@ class Locator:
 
     def _nearest(self, batch: SequenceBatch, owner: Int64, start: Int64) -> Candidates:
         """Find the references nearest to each window, some windows at a time."""
-        parts = []
+        parts, count = [], NEAREST if self.store.spans.are_rows else AMONG
         for first in range(0, len(owner), AT_ONCE):
             some = slice(first, first + AT_ONCE)
             end = np.minimum(start[some] + self.windows.size, batch.lengths[owner[some]])
             cut = pieces(batch, owner[some], start[some], end)
             vectors = encode_strands(cut, self.encoder, self.strand)
-            parts.append(find_candidates(cut, vectors, self.retriever, self.store, NEAREST))
-        rows, similarities, strands = (
+            parts.append(find_candidates(cut, vectors, self.retriever, self.store, count))
+        rows, near, similarities, strands = (
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("rows", "similarities", "strands")
+            for name in ("rows", "vectors", "similarities", "strands")
         )
         # What is much longer than most is a little like anything, and takes long to lay anywhere.
         is_left_out = (rows < 0) | (self.store.lengths[rows] > self.windows.longest)
         rows, similarities = np.where(is_left_out, -1, rows), np.where(is_left_out, 0, similarities)
-        order = np.argsort(is_left_out, axis=1, kind="stable")
-        rows, similarities, strands = (
-            np.take_along_axis(values, order, axis=1) for values in (rows, similarities, strands)
+        near = np.where(is_left_out, -1, near)
+        order = np.argsort(is_left_out, axis=1, kind="stable")[:, :NEAREST]
+        rows, near, similarities, strands = (
+            np.take_along_axis(values, order, axis=1)
+            for values in (rows, near, similarities, strands)
         )
-        return Candidates(rows, similarities, strands, similarities)
+        return Candidates(rows, near, similarities, strands, similarities)
 
 
 def _chosen(found: Candidates, at: Int64) -> Candidates:
-    return Candidates(found.rows[at], found.similarities[at], found.strands[at], found.scores[at])
+    return Candidates(
+        rows=found.rows[at],
+        vectors=found.vectors[at],
+        similarities=found.similarities[at],
+        strands=found.strands[at],
+        scores=found.scores[at],
+    )
 
 
 def _best(owner: Int64, similarities: Float32, count: int) -> Int64:

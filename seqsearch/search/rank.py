@@ -20,7 +20,7 @@ LEAST_ALIGNED, LEAST_DISSIMILAR = 0.01, 0.03
 
 
 def correct_for_length(
-    rows: Int64,
+    found: Int64,
     cosines: Float32,
     query_lengths: Int64,
     reference_lengths: Int32,
@@ -35,12 +35,13 @@ def correct_for_length(
 
     Parameters
     ----------
-    rows : (n, c) int64
-        Candidates, best first; -1 filled.
+    found : (n, c) int64
+        Candidates, by vector, best first; -1 filled.
     cosines : (n, c) float32
     query_lengths : (n,) int64
-    reference_lengths : (rows of the index,) int32
-    keys : (rows of the index,) uint64
+    reference_lengths : (vectors of the index,) int32
+        Of a long reference what its window has.
+    keys : (vectors of the index,) uint64
         Decide between equal similarities, the smaller first.
     threads : int
     exponent : float
@@ -50,21 +51,21 @@ def correct_for_length(
     (n, c) int64, (n, c) float32
         Candidates and similarities, best first.
     """
-    ordered, similarities = rows.copy(), np.zeros(rows.shape, np.float64)
+    ordered, similarities = found.copy(), np.zeros(found.shape, np.float64)
 
     def task(start: int, stop: int) -> None:
         _correct(
-            rows, cosines, query_lengths, reference_lengths, exponent, similarities, start, stop
+            found, cosines, query_lengths, reference_lengths, exponent, similarities, start, stop
         )
         order_by_similarity(ordered, similarities, keys, start, stop)
 
-    spread(task, len(rows), resolve_threads(threads))
+    spread(task, len(found), resolve_threads(threads))
     return ordered, similarities.astype(np.float32)
 
 
 @njit(nogil=True, cache=True)
 def _correct(
-    rows: Int64,
+    found: Int64,
     cosines: Float32,
     query_lengths: Int64,
     reference_lengths: Int32,
@@ -74,11 +75,11 @@ def _correct(
     stop: int,
 ) -> None:
     for i in range(start, stop):
-        for c in range(rows.shape[1]):
-            if rows[i, c] < 0:
+        for c in range(found.shape[1]):
+            if found[i, c] < 0:
                 break
-            longer = max(query_lengths[i], np.int64(reference_lengths[rows[i, c]]))
-            shorter = min(query_lengths[i], np.int64(reference_lengths[rows[i, c]]))
+            longer = max(query_lengths[i], np.int64(reference_lengths[found[i, c]]))
+            shorter = min(query_lengths[i], np.int64(reference_lengths[found[i, c]]))
             quotient = min(longer / shorter, MOST_LONGER)
             corrected = np.float64(cosines[i, c]) * quotient**exponent
             similarities[i, c] = np.round(min(corrected, 1.0) * 1e6) / 1e6

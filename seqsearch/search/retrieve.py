@@ -10,8 +10,8 @@ from seqsearch.devices.choice import Devices
 from seqsearch.index.ann import InvertedLists
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
-from seqsearch.search.compare import NO_SCALES, Comparer, UInt16, widened
-from seqsearch.tables import Float32, Int64
+from seqsearch.search.compare import NO_SCALES, Comparer, UInt16, best_of_rows, widened
+from seqsearch.tables import Bool, Float32, Float64, Int64
 from seqsearch.threads import resolve_threads, spread
 
 EXTRA = 16  # candidates asked for beyond those wanted
@@ -20,12 +20,12 @@ AT_ONCE = 4_000_000  # candidates compared at once: some 100 MB
 
 
 class Retriever(Protocol):
-    """Finds the nearest rows of an index; results do not depend on its threads."""
+    """Finds the nearest rows of an index by their vectors; results do not depend on its threads."""
 
     threads: int
 
     def search(self, vectors: Any, count: int) -> tuple[Int64, Float32]:
-        """Return the nearest `count` rows of each query, best first.
+        """Return the nearest `count` rows of each query, best first, each by its best vector.
 
         Parameters
         ----------
@@ -36,9 +36,9 @@ class Retriever(Protocol):
         Returns
         -------
         (n, count) int64
-            Rows; -1 where the index has fewer.
+            Numbers of vectors, which `store.spans` tells the rows of; -1 where there are fewer.
         (n, count) float32
-            Cosine similarity of the float16 vectors, rounded to 1e-6; 0 where the row is -1.
+            Cosine similarity of the float16 vectors, rounded to 1e-6; 0 where there is none.
         """
         ...
 
@@ -71,22 +71,22 @@ class ExactRetriever:
     """Searches rows of an index exhaustively.
 
     FAISS is asked for more than needed, and again for more where its last one is too close to the
-    last that is kept to be sure.
+    last that is kept to be sure, or where too few rows are left of the vectors found.
     """
 
     def __init__(self, store: IndexStore, threads: int = 0, rows: Int64 | None = None) -> None:
         self.threads = resolve_threads(threads)
-        self._comparer = Comparer(store, self.threads)
-        self._rows = store.live_rows if rows is None else rows
+        self._comparer, self._spans = Comparer(store, self.threads), store.spans
+        self._numbers = numbers_below(store, rows)
         dim = int(store.manifest.encoder["dim"])
-        self._flat = _flat_index(self._comparer, self._rows, dim)
+        self._flat = _flat_index(self._comparer, self._numbers, dim)
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
-        """Return the nearest rows; see `Retriever`."""
+        """Return the nearest of the index; see `Retriever`."""
         halves = _halves(vectors, self.threads)
         wide = np.empty(vectors.shape, np.float32)
         widened(halves, NO_SCALES, np.arange(len(vectors)), wide, self.threads)
-        rows = np.full((len(vectors), count), -1, np.int64)
+        numbers = np.full((len(vectors), count), -1, np.int64)
         similarities = np.zeros((len(vectors), count), np.float32)
         todo = np.arange(len(vectors))
         asked = min(count + EXTRA, len(self._flat))
@@ -97,33 +97,57 @@ class ExactRetriever:
             for start in range(0, len(todo), step):
                 some = todo[start : start + step]
                 products, positions = self._flat.search(wide[some], asked, self.threads)
-                found = self._rows[positions]
+                found = self._numbers[positions]
                 exact = self._comparer.order(halves[some], found)
-                rows[some, :kept] = found[:, :kept]
+                if not self._spans.are_rows:
+                    best_of_rows(found, exact, self._spans.rows, self.threads)
+                numbers[some, :kept] = found[:, :kept]
                 similarities[some, :kept] = exact[:, :kept]
-                in_doubt[start : start + step] = products[:, -1] + DOUBT >= exact[:, kept - 1]
+                is_close = products[:, -1] + DOUBT >= exact[:, kept - 1]
+                in_doubt[start : start + step] = is_close | (found[:, kept - 1] < 0)
             if asked == len(self._flat):
                 break
             todo = todo[in_doubt]
             asked = min(asked * 4, len(self._flat))
-        return rows, similarities
+        return numbers, similarities
 
 
 class ListsRetriever:
-    """Finds rows by inverted lists, and compares the best of them in full."""
+    """Finds vectors by inverted lists, and compares the best of them in full."""
 
     def __init__(self, store: IndexStore, threads: int = 0) -> None:
         self.threads = resolve_threads(threads)
-        self._comparer = Comparer(store, self.threads)
+        self._comparer, self._spans = Comparer(store, self.threads), store.spans
         self._lists, self._plan = InvertedLists.open(store, self.threads)
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
-        """Return the nearest rows; see `Retriever`."""
+        """Return the nearest of the index; see `Retriever`."""
+        numbers = np.full((len(vectors), count), -1, np.int64)
+        similarities = np.zeros((len(vectors), count), np.float32)
+        todo, asked = np.arange(len(vectors)), count + EXTRA
+        while len(todo):
+            found, exact, is_short = self._best(vectors[todo], count, asked)
+            numbers[todo], similarities[todo] = found, exact
+            todo, asked = todo[is_short], asked * 4
+        return numbers, similarities
+
+    def _best(self, vectors: Float32, count: int, asked: int) -> tuple[Int64, Float64, Bool]:
+        """Return the best of so many vectors, and of which queries more rows may be found."""
         plan = self._plan
-        compared = max(plan.compared, count + EXTRA)
-        found = self._lists.search(vectors, count + EXTRA, plan.probes, compared, self.threads)
-        similarities = self._comparer.order(_halves(vectors, self.threads), found)
-        return found[:, :count].copy(), similarities[:, :count].astype(np.float32)
+        compared = max(plan.compared, asked)
+        found = self._lists.search(vectors, asked, plan.probes, compared, self.threads)
+        exact = self._comparer.order(_halves(vectors, self.threads), found)
+        is_short = np.zeros(len(found), np.bool_)
+        if not self._spans.are_rows:
+            is_full = found[:, -1] >= 0
+            best_of_rows(found, exact, self._spans.rows, self.threads)
+            is_short = is_full & (found[:, count - 1] < 0)
+        return found[:, :count], exact[:, :count], is_short
+
+
+def numbers_below(store: IndexStore, rows: Int64 | None) -> Int64:
+    """Return the vectors of ascending rows, of all live ones where none are given."""
+    return store.live_vectors if rows is None else store.spans.numbers_of(rows)
 
 
 def _halves(vectors: Float32, threads: int) -> UInt16:
@@ -136,12 +160,12 @@ def _halves(vectors: Float32, threads: int) -> UInt16:
     return halves.view(np.uint16)
 
 
-def _flat_index(comparer: Comparer, rows: Int64, dim: int) -> FlatIndex:
-    """Return an index of the vectors of ascending rows."""
-    flat = FlatIndex(len(rows), dim)
+def _flat_index(comparer: Comparer, chosen: Int64, dim: int) -> FlatIndex:
+    """Return an index of vectors, whose numbers ascend."""
+    flat = FlatIndex(len(chosen), dim)
     done = 0
     for first, numbers, scales in comparer.parts:
-        own = rows[(rows >= first) & (rows < first + len(numbers))] - first
+        own = chosen[(chosen >= first) & (chosen < first + len(numbers))] - first
         widened(numbers, scales, own, flat.vectors[done : done + len(own)], comparer.threads)
         done += len(own)
     return flat

@@ -236,11 +236,11 @@ def test_index_build_that_was_stopped_goes_on(
         patch.setattr(steps, "write_vectors", stopped)
         assert command(*build).status == 130
     assert fails("index", "info", index) == (
-        f"{index}: no index yet: its build is running, or was cut off (0 of 2 sequences encoded); "
+        f"{index}: no index yet: its build is running, or was cut off (0 of 2 vectors written); "
         "give the same index build again, and it goes on"
     )
     lines = command(*build).out.splitlines()
-    assert lines[0] == "went on with a build that was cut off (0 of 2 sequences encoded)"
+    assert lines[0] == "went on with a build that was cut off (0 of 2 vectors written)"
     assert lines[-1].startswith(f"{index}: 2 unique sequences of 2 records")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.windows import pieces, windows
+from seqsearch.dna.windows import Windows, pieces, windows
 
 
 @settings(deadline=None)
@@ -47,3 +47,11 @@ def test_a_piece_of_a_view_is_of_the_view() -> None:
     batch = SequenceBatch.from_clean(["a", "b"], [b"AAAA", b"CCGGTT"]).slice(1, 2)
     found = pieces(batch, np.array([0]), np.array([1]), np.array([4]))
     assert found.sequence(0) == "CGG"
+
+
+def test_windows_are_as_long_as_the_typical_reference() -> None:
+    lengths = np.array([600] * 90 + [1000] * 8 + [16_000] * 2, np.int32)
+    assert Windows.of(lengths) == Windows(longest=1500, size=600, step=300)
+    assert Windows.of(lengths).are_long(np.array([1500, 1501])).tolist() == [False, True]
+    assert Windows.of(np.array([150] * 5, np.int32)) == Windows(300, 200, 100)
+    assert Windows.of(np.empty(0, np.int32)) == Windows(300, 200, 100)

@@ -54,5 +54,5 @@ def test_files_of_another_length_are_refused(tmp_path, kind, name) -> None:
     vectors = np.ones((4, 3), np.float32)
     written(tmp_path, kind, vectors)
     np.save(tmp_path / name, np.load(tmp_path / name)[:3])
-    with pytest.raises(FolderError, match="holds not the 4 rows of the manifest; build it again"):
+    with pytest.raises(FolderError, match="holds not the 4 vectors of its rows; build it again"):
         Vectors.open(tmp_path, 4)

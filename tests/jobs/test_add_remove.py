@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from seqsearch.dna.simulation import RANKS
@@ -27,10 +26,9 @@ def content(index: Path) -> tuple[Any, ...]:
     store = IndexStore.open(index)
     batch = store.sequences(store.live_rows)
     refs = store.catalog.refs(store.live_rows).drop_columns(["reference"]).to_pylist()
-    vectors = np.concatenate([np.asarray(segment.vectors) for segment in store.segments])
+    vectors = store.vectors(store.live_rows)
     result = sorted(
-        (batch.sequence(i), str(refs[i]), vectors[row].tobytes())
-        for i, row in enumerate(store.live_rows)
+        (batch.sequence(i), str(refs[i]), vectors[i].tobytes()) for i in range(len(batch))
     )
     taxa = store.taxonomy.paths().to_pylist()
     counts = {k: v for k, v in store.manifest.counts.items() if k != "removed"}

@@ -121,7 +121,7 @@ def assert_same(one: Path, other: Path, hashes: Any) -> None:
     [
         (("import", 2 * BLOCK), "nothing read yet", {"import": BLOCK, "encode": BLOCK}),
         (("import", LIBRARY + 3 * BLOCK), "1 libraries read", {"import": BLOCK, "encode": BLOCK}),
-        (("encode", 3 * BLOCK), r"128 of [0-9,]+ sequences encoded", {"encode": 3 * BLOCK}),
+        (("encode", 3 * BLOCK), r"128 of [0-9,]+ vectors written", {"encode": 3 * BLOCK}),
     ],
 )
 def test_it_goes_on(

@@ -13,6 +13,7 @@ from seqsearch.errors import SettingsError
 from seqsearch.index.ann import BITS, Lists, open_lists, save_lists
 from seqsearch.index.flat import load_faiss
 from seqsearch.index.sketch import MULTIPLE, Sketch
+from seqsearch.index.spans import Spans
 from seqsearch.index.vectors import Vectors
 
 torch = pytest.importorskip("torch", reason="needs the extra models")
@@ -50,17 +51,20 @@ def store(tmp_path: Path) -> SimpleNamespace:
     plan = {"width": sketch.width, "lists": LISTS, "probes": PROBES, "compared": 100}
     plan |= {"rows": 700, "recall": 0.99}
     nothing = np.empty((700, 0), np.float32)
+    live = np.setdiff1d(np.arange(900), rng.choice(900, 60, replace=False))
     return SimpleNamespace(
         folder=tmp_path,
-        rows=900,
-        live_rows=np.setdiff1d(np.arange(900), rng.choice(900, 60, replace=False)),
-        order_keys=rng.permutation(900).astype(np.uint64) << np.uint64(54),
+        live_vectors=live,
+        vector_keys=rng.permutation(900).astype(np.uint64) << np.uint64(54),
+        spans=Spans(np.full(900, 80, np.int32)),
         manifest=SimpleNamespace(
             encoder={"dim": DIM}, ann={"type": "ivf", "folder": "ann-0001", **plan}
         ),
         segments=[
-            SimpleNamespace(first_row=0, vectors=Vectors("float16", halves[:700], nothing)),
-            SimpleNamespace(first_row=700, vectors=Vectors("float16", halves[700:], nothing[:200])),
+            SimpleNamespace(first_vector=0, vectors=Vectors("float16", halves[:700], nothing)),
+            SimpleNamespace(
+                first_vector=700, vectors=Vectors("float16", halves[700:], nothing[:200])
+            ),
         ],
     )
 
@@ -102,11 +106,11 @@ def plain_search(store: Any, queries: np.ndarray, count: int) -> tuple[np.ndarra
     cosines = np.zeros((len(queries), count), np.float32)
     for i, query in enumerate(queries.astype(np.float16).astype(float)):
         near = np.argsort(-(centers @ sketched(query[None])[0]))[:PROBES]
-        own = store.live_rows[np.isin(list_of[store.live_rows], near)]
+        own = store.live_vectors[np.isin(list_of[store.live_vectors], near)]
         some = vectors[own]
         lengths = np.linalg.norm(some, axis=1) * np.linalg.norm(query)
         found = np.round(some @ query / lengths, 6).astype(np.float32)
-        order = np.lexsort((store.order_keys[own], -found))[:count]
+        order = np.lexsort((store.vector_keys[own], -found))[:count]
         rows[i, : len(order)], cosines[i, : len(order)] = own[order], found[order]
     return rows, cosines
 
@@ -133,13 +137,34 @@ def test_the_nearest_in_the_lists_near_a_query(
     assert (rows[:, -1] == -1).any() == (count == 700)  # no query sees more
 
 
+@pytest.mark.parametrize("devices", DEVICES)
+def test_in_lists_too_each_row_is_found_once_by_its_best_vector(
+    store: Any, devices: tuple[str, ...]
+) -> None:
+    queries = queries_of(store)
+    owner = np.arange(900) // 3  # rows of three vectors each, in lists of their own
+    store.vector_keys = store.vector_keys[owner * 3]
+    numbers, cosines = plain_search(store, queries, 900)
+    table = np.stack([owner, 0 * owner, 0 * owner + 40], axis=1).astype(np.int32)
+    store.spans = Spans(np.full(300, 80, np.int32), table)
+    found, similarities = DeviceRetriever(store, 2, None, devices).search(queries, 120)
+    for i in range(len(queries)):
+        seen = numbers[i][numbers[i] >= 0]
+        first = np.sort(np.unique(owner[seen], return_index=True)[1])[:120]
+        assert found[i, : len(first)].tolist() == seen[first].tolist()
+        np.testing.assert_array_equal(similarities[i, : len(first)], cosines[i, first])
+        assert (found[i, len(first) :] == -1).all()
+    assert (found[:, -1] == -1).any()
+    assert (found[:, -1] >= 0).any()
+
+
 def test_a_query_of_zeros_is_like_nothing(store: Any) -> None:
     queries = queries_of(store, 3)
     queries[1] = 0
     rows, cosines = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 5)
     assert (rows >= 0).all()
     assert (cosines[1] == 0).all()
-    assert (np.diff(store.order_keys[rows[1]].astype(float)) > 0).all()
+    assert (np.diff(store.vector_keys[rows[1]].astype(float)) > 0).all()
     assert (cosines[[0, 2]] > 0).all()
 
 

@@ -13,15 +13,7 @@ from seqsearch.dna.strand import reverse_complement
 from seqsearch.jobs.opened import Index, open_index
 from seqsearch.runs.results import ALIGNED, Hits
 from seqsearch.search import locate
-from seqsearch.search.locate import Locator, Parts, Windows
-
-
-def test_windows_are_as_long_as_the_typical_reference() -> None:
-    lengths = np.array([600] * 90 + [1000] * 8 + [16_000] * 2, np.int32)
-    assert Windows.of(lengths) == Windows(longest=1500, size=600, step=300)
-    assert Windows.of(lengths).are_long(np.array([1500, 1501])).tolist() == [False, True]
-    assert Windows.of(np.array([150] * 5, np.int32)) == Windows(300, 200, 100)
-    assert Windows.of(np.empty(0, np.int32)) == Windows(300, 200, 100)
+from seqsearch.search.locate import Locator, Parts
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +24,7 @@ def index(index_folder: Path) -> Iterator[Index]:
 
 
 def locator(index: Index) -> Locator:
-    retriever = index._retriever(None)
+    retriever = index.retriever()
     return Locator(index.encoder, index.store, retriever, index.windows, "both", 2)
 
 

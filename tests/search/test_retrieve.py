@@ -12,6 +12,7 @@ import pytest
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import digests
 from seqsearch.encoders.spectrum import Spectrum
+from seqsearch.index.spans import Spans
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import Vectors, quantised
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
@@ -39,18 +40,32 @@ def brute_force(
 
 
 def store_of(
-    parts: list[np.ndarray], removed: list[int], keys: np.ndarray, kind: str = "float16"
+    parts: list[np.ndarray],
+    removed: list[int],
+    keys: np.ndarray,
+    kind: str = "float16",
+    owner: np.ndarray | None = None,
 ) -> SimpleNamespace:
-    """What a retriever needs of a store, from float16 vectors by segment, kept as `kind`."""
-    rows = sum(map(len, parts))
+    """What a retriever needs of a store, from float16 vectors by segment, kept as `kind`.
+
+    With `owner`, the row of each vector, keys and what is removed are of rows.
+    """
+    rows = np.arange(len(keys))
     firsts = np.cumsum([0, *map(len, parts)])
+    lengths, table = np.full(len(keys), 90, np.int32), None
+    if owner is not None:
+        table = np.stack([owner, 0 * owner, 0 * owner + 50], axis=1).astype(np.int32)
+    spans = Spans(lengths, table)
+    live = np.setdiff1d(rows, removed)
     return SimpleNamespace(
-        rows=rows,
-        live_rows=np.setdiff1d(np.arange(rows), removed),
-        order_keys=keys,
+        rows=len(keys),
+        live_rows=live,
+        live_vectors=spans.numbers_of(live),
+        spans=spans,
+        vector_keys=keys if owner is None else keys[owner],
         manifest=SimpleNamespace(encoder={"dim": parts[0].shape[1]}, ann={"type": "exact"}),
         segments=[
-            SimpleNamespace(first_row=int(first), vectors=stored(part, kind))
+            SimpleNamespace(first_vector=int(first), vectors=stored(part, kind))
             for first, part in zip(firsts, parts, strict=False)
         ],
     )
@@ -84,7 +99,7 @@ def retriever_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
     def make(store: Any, threads: int = 0, rows: np.ndarray | None = None) -> Retriever:
         if request.param == "two shares":
-            free = half(store, store.live_rows if rows is None else rows)
+            free = half(store, store.live_vectors if rows is None else store.spans.numbers_of(rows))
             monkeypatch.setattr("seqsearch.devices.lane.free_bytes", lambda _: free)
         return open_retriever(store, threads, rows, devices)
 
@@ -184,6 +199,43 @@ def test_only_the_rows_asked_for_are_searched(retriever_of: Any) -> None:
     expected = brute_force(vectors, wanted, keys, queries, 8)
     np.testing.assert_array_equal(found, expected[0])
     np.testing.assert_array_equal(similarities, expected[1])
+
+
+def best_of_rows(found: np.ndarray, owner: np.ndarray, count: int) -> list[int]:
+    """The first vector of each row, one after the other."""
+    best: dict[int, int] = {}
+    for number in found:
+        if number >= 0:
+            best.setdefault(int(owner[number]), int(number))
+    return list(best.values())[:count]
+
+
+@pytest.mark.parametrize("count", [1, 8, 40, 100])
+def test_each_row_is_found_once_by_its_best_vector(count: int, retriever_of: Any) -> None:
+    rng = np.random.default_rng(count)
+    several = np.array([1, 60, 1, 1, 30] * 10 + [2] * 10)  # vectors of each row
+    owner = np.repeat(np.arange(60), several)
+    rows = unit(rng.normal(size=(60, 24)))
+    vectors = unit(rows[owner] + 0.05 * rng.normal(size=(len(owner), 24))).astype(np.float16)
+    vectors[owner == 4] = vectors[owner == 4][0]  # the windows of a repeat
+    removed, keys = [6, 21], rng.permutation(60).astype(np.uint64)
+    store = store_of([vectors[:400], vectors[400:]], removed, keys, owner=owner)
+    live, queries = np.flatnonzero(~np.isin(owner, removed)), unit(rng.normal(size=(30, 24)))
+    queries[0] = vectors[owner == 4][0]
+    # Equal vectors of a row by number: their keys are equal, and sorting keeps their order.
+    everything, cosines = brute_force(vectors, live, keys[owner], queries, len(live))
+    found, similarities = retriever_of(store, 2).search(queries, count)
+    for i in range(30):
+        expected = best_of_rows(everything[i], owner, count)
+        assert found[i, : len(expected)].tolist() == expected
+        assert (found[i, len(expected) :] == -1).all()
+        at = [everything[i].tolist().index(number) for number in expected]
+        np.testing.assert_array_equal(similarities[i, : len(at)], cosines[i, at])
+        assert (similarities[i, len(at) :] == 0).all()
+    wanted = np.array([1, 4, 30, 55])
+    only, _ = retriever_of(store, 2, wanted).search(queries, 10)
+    assert (np.sort(store.spans.rows_of(only)[:, :4]) == wanted).all()
+    assert (only[:, 4:] == -1).all()
 
 
 def test_no_queries(retriever_of: Any) -> None:
