@@ -38,6 +38,8 @@ class BuildSettings:
         One of `SEARCHES`: exact, or what measures faster at hardly less recall.
     vectors : str
         One of `VECTORS`: numbers of 16 or 8 bits; auto takes 8 for large libraries.
+    windows : bool
+        Whether references much longer than most get several vectors; else they are hard to find.
     calibrate : bool
         Whether the library is asked for its own references, to calibrate probabilities on it.
     memory : str, int or None
@@ -47,6 +49,7 @@ class BuildSettings:
     encoder: str = DEFAULT_ENCODER
     search: str = "auto"
     vectors: str = "auto"
+    windows: bool = True
     calibrate: bool = True
     device: str = "auto"
     threads: int = 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,8 @@ def build_index(
             described = _save_encoder(folder, encoder, folder_of(settings.encoder), writer.number)
             read_inputs(writer, building, inputs, encoder, memory, progress)
             windows = Windows.of(lengths_in(writer.new_segment))
+            if not settings.windows:
+                windows = replace(windows, longest=sys.maxsize)
             encode_segment(writer, encoder, windows, settings.vectors, progress, building)
             writer.add_segment(building.steps.rows, windows)
             chosen = {} if settings.search == "auto" else {"chosen": settings.search}

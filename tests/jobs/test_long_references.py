@@ -17,8 +17,10 @@ from seqsearch.index.manifest import read_manifest
 from seqsearch.index.segments import STRETCHES
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import lists
+from seqsearch.jobs.auditing import audit_library
 from seqsearch.jobs.build import add_to_index, remove_from_index
-from seqsearch.jobs.inspecting import describe_index, verify_index
+from seqsearch.jobs.inspecting import describe_index, encoder_of, verify_index
+from seqsearch.jobs.markers import Markers
 from seqsearch.jobs.opened import open_index
 from seqsearch.search.candidates import align_candidates, find_candidates
 from seqsearch.search.locate import encode_strands
@@ -230,3 +232,38 @@ def test_an_older_index_goes_on_without_windows(bench, mixed, records) -> None:
     assert store.manifest.windows == asdict(Windows.of(store.lengths[:-1]))
     assert len(store.spans) > store.rows
     store.close()
+
+
+def test_a_long_reference_is_asked_for_by_its_marker(index, mixed, records) -> None:
+    """As a long query is, whatever its strand; the others as they are, by their stored vectors."""
+    store = IndexStore.open(index)
+    encoder = encoder_of(store)
+    markers = Markers(store, encoder, open_retriever(store), 2)
+    rows = store.live_rows
+    batch, vectors = markers.batch(rows), markers.vectors(rows)
+    texts = store.sequences(rows)
+    own = {mixed[i].name: records[i].sequence for i in LONG}
+    are_long = Windows.of(store.lengths).are_long(store.lengths)
+    for at in np.flatnonzero(~are_long):
+        assert batch.sequence(at) == texts.sequence(at)
+    for at in np.flatnonzero(are_long):
+        # Where kin tell it to a few bases.
+        marker, found = own[texts.ids[at].as_py()], batch.sequence(at)
+        assert min(len(marker), len(found)) > 0.8 * max(len(marker), len(found))
+        middle = marker[150:-150]
+        assert middle in found or turned(middle) in found
+    np.testing.assert_allclose(vectors, encoder.encode(batch), atol=1e-3)
+    store.close()
+
+
+def test_a_library_without_windows_has_one_vector_a_row(bench, mixed, fragments) -> None:
+    index = bench.index(bench.library(mixed), windows=False)
+    assert read_manifest(index).counts["vectors"] == read_manifest(index).counts["rows"]
+    found = own_hits(bench.findings(bench.query(index, bench.reads(fragments))), mixed)
+    assert len(found) < len(fragments) / 2  # what they are for
+
+
+def test_an_audit_of_a_library_with_long_references(bench, mixed) -> None:
+    flags = audit_library(bench.index(bench.library(mixed))).to_pylist()
+    long = {mixed[i].name for i in LONG}
+    assert not {flag["ref_id"] for flag in flags if flag["problem"] == "off_marker"} & long
