@@ -38,22 +38,22 @@ class BuildSettings:
         One of `SEARCHES`: exact, or what measures faster at hardly less recall.
     vectors : str
         One of `VECTORS`: numbers of 16 or 8 bits; auto takes 8 for large libraries.
-    windows : bool
-        Whether references much longer than most get several vectors; else they are hard to find.
     calibrate : bool
         Whether the library is asked for its own references, to calibrate probabilities on it.
     memory : str, int or None
         What buffers and sorting may take, in bytes or as "8G"; None: half of what is available.
+    windows : bool
+        Whether references much longer than most get several vectors; else they are hard to find.
     """
 
     encoder: str = DEFAULT_ENCODER
     search: str = "auto"
     vectors: str = "auto"
-    windows: bool = True
     calibrate: bool = True
     device: str = "auto"
     threads: int = 0
     memory: str | int | None = None
+    windows: bool = True
 
     def __post_init__(self) -> None:
         _check(self.search in SEARCHES, "search", self.search, " or ".join(SEARCHES))
