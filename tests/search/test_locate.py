@@ -32,7 +32,7 @@ def index(index_folder: Path) -> Iterator[Index]:
 
 
 def locator(index: Index) -> Locator:
-    retriever = index._retriever(None)
+    retriever = index.retriever()
     return Locator(index.encoder, index.store, retriever, index.windows, "both", 2)
 
 
