@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,12 @@ class Vectors:
         if self.kind == "int8":
             wide *= np.repeat(self.scales[rows], PART, axis=1)[:, : self.dim]
         return wide
+
+    def release(self) -> None:
+        """Give back the memory that reading through all of it took; what is needed is read again.
+
+        Pages of a mapped file count as a process's own while it holds them.
+        """
+        for array in (self.numbers, self.scales):
+            if isinstance(array.base, mmap.mmap):
+                array.base.madvise(mmap.MADV_DONTNEED)

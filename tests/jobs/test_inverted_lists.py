@@ -131,6 +131,16 @@ def test_many_added_rows_make_new_lists(bench, changed, records) -> None:
     assert after["rows"] > before["rows"]
 
 
+def test_no_more_rows_than_are_quickly_listed_join_in_memory(
+    bench, changed, records, monkeypatch
+) -> None:
+    before = read_manifest(changed).ann
+    monkeypatch.setattr(lists, "MOST_UNLISTED", 1)
+    fasta, table = bench.library(records[len(records) * 9 // 10 :])
+    add_to_index(changed, fasta, taxonomy=table)
+    assert read_manifest(changed).ann["folder"] != before["folder"]
+
+
 def test_removed_rows_are_not_found(bench, changed, records) -> None:
     gone = records[5]
     remove_from_index(changed, [gone.name])
