@@ -27,7 +27,7 @@ def content(index: Path) -> tuple[Any, ...]:
     store = IndexStore.open(index)
     batch = store.sequences(store.live_rows)
     refs = store.catalog.refs(store.live_rows).drop_columns(["reference"]).to_pylist()
-    vectors = np.concatenate([np.asarray(segment.vectors) for segment in store.segments])
+    vectors = store.vectors(np.arange(store.rows))
     result = sorted(
         (batch.sequence(i), str(refs[i]), vectors[row].tobytes())
         for i, row in enumerate(store.live_rows)

@@ -34,7 +34,7 @@ def test_the_floor_is_that_of_what_takes_longest() -> None:
 
 
 def test_work_by_hand() -> None:
-    plan = {"dim": 10, "lists": 50, "probes": 5, "rows": 1000, "recall": 0.99}
+    plan = {"width": 10, "lists": 50, "probes": 5, "compared": 9, "rows": 1000, "recall": 0.99}
     for ann, seen in (({"type": "exact"}, 1000), ({"type": "ivf", **plan}, 100)):
         store = SimpleNamespace(
             live_rows=np.arange(1000), manifest=SimpleNamespace(encoder={"dim": 40}, ann=ann)
