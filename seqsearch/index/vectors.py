@@ -50,8 +50,8 @@ def quantised(vectors: Float32) -> tuple[Int8, Float32]:
     Examples
     --------
     >>> numbers, scales = quantised(np.array([[0.5, -0.25, 0.0]], np.float32))
-    >>> numbers, float(scales[0, 0]) * 127
-    (array([[127, -64,   0]], dtype=int8), 0.5)
+    >>> numbers, round(float(scales[0, 0]), 6)
+    (array([[127, -64,   0]], dtype=int8), 0.003937)
     """
     numbers = np.empty(vectors.shape, np.int8)
     scales = np.empty((len(vectors), -(-vectors.shape[1] // PART)), np.float32)
