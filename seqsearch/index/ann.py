@@ -39,6 +39,7 @@ ITERATIONS = 8  # of k-means
 SEED = 1
 AT_ONCE = 4_000_000  # rows found at once: some 50 MB
 BLOCK = 8192  # rows added at once
+FARTHER = 4  # times as far a search goes on where it found too few
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,8 @@ class InvertedLists:
                 break
             # Where most of what lies near was taken out, it is looked for farther away.
             todo = todo[np.count_nonzero(found[todo] >= 0, axis=1) < wanted]
-            compared, probes = min(compared * 4, rows), min(probes * 4, self._lists.count)
+            compared = min(compared * FARTHER, rows)
+            probes = min(probes * FARTHER, self._lists.count)
         return found
 
     def _search(
