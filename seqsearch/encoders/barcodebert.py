@@ -7,13 +7,22 @@ workshop paper, from Kari-Genomics-Lab/BarcodeBERT (MGPU_MLM_train.py, bzsl/mode
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from inspect import get_annotations
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import (
@@ -22,10 +31,14 @@ from seqsearch.dna.tokens import (
     Tokens,
     barcode_vocabulary,
     has_known,
+    nucleotide_vocabulary,
     side_by_side,
 )
+from seqsearch.dna.windows import pieces
 from seqsearch.encoders.network import NetworkEncoder, Published, masked_sum
 from seqsearch.networks.bert import BertNetwork, sizes_of
+from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
+from seqsearch.networks.pairs import for_transformers, pair_tokens, pairs_from
 from seqsearch.tables import Bool, Int64
 
 BASES = 660  # of a sequence, the rest is cut off
@@ -60,6 +73,8 @@ class BarcodeBertConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # a
         token, and a first token of number 0.
     bases : int
         What is looked at of a sequence.
+    pairs : str
+        Byte pairs in the place of k-mers, as the JSON of their tokenizer; empty: k-mers.
     """
 
     model_type = "barcodebert"
@@ -68,6 +83,7 @@ class BarcodeBertConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # a
     has_n: bool = False
     is_workshop: bool = False
     bases: int = BASES
+    pairs: str = ""
     vocab_size: int = 258
     hidden_size: int = 768
     num_hidden_layers: int = 4
@@ -95,6 +111,7 @@ class BarcodeBertModel(BertNetwork):  # type: ignore[no-untyped-call]  # a hook 
 
 AutoConfig.register(BarcodeBertConfig.model_type, BarcodeBertConfig)
 AutoModel.register(BarcodeBertConfig, BarcodeBertModel)
+AutoTokenizer.register(BarcodeBertConfig, KmerTokenizer)  # type: ignore[no-untyped-call]
 
 
 class BarcodeBert(NetworkEncoder):
@@ -107,14 +124,15 @@ class BarcodeBert(NetworkEncoder):
     @classmethod
     def check(cls, config: BarcodeBertConfig) -> None:
         """Raise `ValueError` where tokens and network do not match."""
-        size = config.vocabulary().size
+        size = _pairs(config.pairs).get_vocab_size() if config.pairs else config.vocabulary().size
         if size != config.vocab_size:
+            made = "byte pairs make" if config.pairs else f"k {config.k} makes"
             raise ValueError(
-                f"tokens and network do not match: k {config.k} makes {size} tokens, "
+                f"tokens and network do not match: {made} {size} tokens, "
                 f"the network has {config.vocab_size}"
             )
         longest = config.bases // config.k + config.is_workshop
-        if longest > config.max_position_embeddings:
+        if longest > config.max_position_embeddings and not config.pairs:
             raise ValueError(
                 f"tokens and network do not match: {config.bases} bases make {longest} tokens, "
                 f"the network has {config.max_position_embeddings} positions"
@@ -165,8 +183,12 @@ class BarcodeBert(NetworkEncoder):
         return np.minimum(batch.lengths, config.bases)
 
     def tokens(self, batch: SequenceBatch) -> Tokens:
-        """Return the k-mers of sequences, in the frame of their first base."""
+        """Return the k-mers of sequences, in the frame of their first base, or their byte pairs."""
         config = self.config
+        if config.pairs:
+            ends = np.minimum(batch.lengths, config.bases)
+            seen = pieces(batch, np.arange(len(batch)), np.zeros_like(ends), ends)
+            return pair_tokens(seen, _pairs(config.pairs), config.max_position_embeddings)
         found = side_by_side(batch, config.vocabulary(), config.bases, is_full=config.is_workshop)
         if not config.is_workshop:
             return found
@@ -177,15 +199,35 @@ class BarcodeBert(NetworkEncoder):
         """Return (n, dim) float32: the sums over the last layer; see `NetworkEncoder`."""
         return masked_sum(cast(BertNetwork, model).states(ids, mask)[-1], mask)
 
-    def encodable(self, batch: SequenceBatch) -> Bool:
-        """Return (n,) bool: whether any k-mer in the first reading frame is known."""
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return what gives transformers the same tokens."""
         config = self.config
+        if config.pairs:
+            return for_transformers(_pairs(config.pairs))
+        first = config.vocabulary().specials[FIRST] if config.is_workshop else None
+        return tokenizer_of(config.vocabulary(), config.k, first)
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json`, `model.safetensors`, and the tokenizer for transformers."""
+        self.tokenizer().save_pretrained(folder)
+        super().save(folder)
+
+    def encodable(self, batch: SequenceBatch) -> Bool:
+        """Return (n,) bool: whether any k-mer in the first frame, or base of pairs, is known."""
+        config = self.config
+        if config.pairs:
+            return has_known(batch, nucleotide_vocabulary(), 1, config.bases)
         return has_known(batch, config.vocabulary(), config.k, config.bases)
 
     def why_not(self) -> str:
         """Say what a sequence lacks that is not encodable."""
         k = self.config.k
+        if self.config.pairs:
+            return f"no known base among the first {self.config.bases}"
         return f"no {k} bases without an unknown one, from a multiple of {k} on (too short, or N)"
+
+
+_pairs = cache(pairs_from)  # it is made of its text for every batch otherwise
 
 
 def _tokens_of(size: int) -> dict[str, Any]:
@@ -215,7 +257,13 @@ def _network_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in expected.items():
         if config.get(name, value) != value:
             raise ValueError(f"{name} is {config[name]!r}, BarcodeBERT has {value!r}")
-    own = get_annotations(BarcodeBertConfig).keys() - {"k", "has_n", "is_workshop", "bases"}
+    own = get_annotations(BarcodeBertConfig).keys() - {
+        "k",
+        "has_n",
+        "is_workshop",
+        "bases",
+        "pairs",
+    }
     return {name: config[name] for name in own if name in config}
 
 

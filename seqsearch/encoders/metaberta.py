@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import get_annotations
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import (
@@ -26,6 +33,7 @@ from seqsearch.dna.tokens import (
 from seqsearch.dna.windows import pieces
 from seqsearch.encoders.network import NetworkEncoder, Published, masked_sum
 from seqsearch.networks.bert import BertNetwork, sizes_of
+from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
 from seqsearch.tables import Bool, Int64
 
 KMERS = range(3, 7)
@@ -90,6 +98,7 @@ class MetaBertaModel(BertNetwork):  # type: ignore[no-untyped-call]  # a hook of
 
 AutoConfig.register(MetaBertaConfig.model_type, MetaBertaConfig)
 AutoModel.register(MetaBertaConfig, MetaBertaModel)
+AutoTokenizer.register(MetaBertaConfig, KmerTokenizer)  # type: ignore[no-untyped-call]
 
 
 class MetaBerta(NetworkEncoder):
@@ -170,6 +179,16 @@ class MetaBerta(NetworkEncoder):
         """Return (n, dim) float32: sums over the last layer but one; see `NetworkEncoder`."""
         layers = self.config.num_hidden_layers - 1
         return masked_sum(cast(BertNetwork, model).states(ids, mask, layers)[-1], mask)
+
+    def tokenizer(self) -> KmerTokenizer:
+        """Return what gives transformers the same tokens."""
+        config = self.config
+        return tokenizer_of(config.vocabulary(), 1, "[CLS]", "[SEP]")
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json`, `model.safetensors`, and the tokenizer for transformers."""
+        self.tokenizer().save_pretrained(folder)
+        super().save(folder)
 
     def encodable(self, batch: SequenceBatch) -> Bool:
         """Return (n,) bool: whether a sequence has a known k-mer."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.barcodebert import BarcodeBert, BarcodeBertConfig
@@ -23,9 +23,11 @@ from seqsearch.encoders.metaberta import MetaBerta, MetaBertaConfig
 from seqsearch.encoders.network import NetworkEncoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, MissingExtraError
+from seqsearch.networks.pairs import train_pairs
 
 SMALL = {"hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3}
 SMALL |= {"intermediate_size": 20, "max_position_embeddings": 40}
+PAIRS = train_pairs([SequenceBatch.from_clean(["a"], [b"ACACACGTTGACCATTGACA" * 3])], 11)
 SETTINGS: dict[str, tuple[type[NetworkEncoder], Any]] = {
     "barcodebert": (
         BarcodeBert,
@@ -38,6 +40,10 @@ SETTINGS: dict[str, tuple[type[NetworkEncoder], Any]] = {
     "barcodebert of the workshop": (
         BarcodeBert,
         BarcodeBertConfig(k=4, is_workshop=True, bases=100, vocab_size=259, **SMALL),
+    ),
+    "barcodebert of byte pairs": (
+        BarcodeBert,
+        BarcodeBertConfig(pairs=PAIRS.to_str(), bases=30, vocab_size=11, **SMALL),
     ),
     "metaberta": (MetaBerta, MetaBertaConfig(k=3, bases=40, vocab_size=69, **SMALL)),
     "cnn": (Cnn, CnnConfig(bases=100, channels=[6, 4, 3], hidden_size=12)),
@@ -133,6 +139,8 @@ def barcode_vector(text: str, tensors: Tensors, config: Any) -> np.ndarray:
         words += [word for word in all_words if "N" in word]
     number = {word: i for i, word in enumerate(specials + words)}
     text = text[: config.bases]
+    if config.pairs:
+        return bert_states(PAIRS.encode(text).ids, tensors, config)[-1].mean(0)
     if config.is_workshop:
         text += "N" * (config.bases - len(text))
     starts = range(0, len(text) - config.k + 1, config.k)
@@ -237,6 +245,18 @@ def test_transformers_reads_the_folder(name: str, tmp_path: Path) -> None:
             assert torch.equal(encoder.summed(one, ids, mask), expected)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "cnn"])
+def test_transformers_makes_the_same_tokens(name: str, tmp_path: Path) -> None:
+    encoder = random_encoder(name)
+    encoder.save(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    text = "ACGTTACGATTNACGGACATTAGCA" * 4 if "workshop" in name else "ACGTTACGATTNACGGACATTAGCA"
+    tokens = encoder.tokens(SequenceBatch.from_clean([""], [text.encode()]))
+    found = tokenizer(text)["input_ids"]
+    assert found == tokens.ids[0, : len(found)].tolist()
+    assert len(found) == tokens.lengths[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_batch_and_device_change_nothing_but_rounding(name: str) -> None:
     encoder, batch = random_encoder(name), some_batch()
@@ -260,6 +280,8 @@ def test_batch_and_device_change_nothing_but_rounding(name: str) -> None:
         ("metaberta", {"bases": 200}, "pieces of 200 bases make 200 tokens, the network has 40"),
         ("barcodebert", {"hidden_size": 24}, r"weight is float32 \[66, 12\], expected float32 \["),
         ("barcodebert", {"k": "four"}, "not the configuration of a barcodebert|k"),
+        ("barcodebert of byte pairs", {"vocab_size": 12}, "byte pairs make 11 tokens, the network"),
+        ("barcodebert of byte pairs", {"pairs": "?"}, "not byte pairs"),
         ("cnn", {"bases": 9}, "a cnn has 27 bases or more and three convolutions"),
         (
             "cnn",
