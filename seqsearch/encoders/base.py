@@ -276,6 +276,8 @@ def make_encoder(config: dict[str, Any], tensors: Tensors, threads: int) -> Enco
     """
     check_no_code(config)
     family = str(config.get("family"))
+    if "family" not in config and "model_type" in config:
+        raise ValueError("its config.json is of transformers, not of an encoder; give hf:FOLDER")
     if family not in FAMILIES:
         raise ValueError(
             f"encoder family {config.get('family')!r} is not known to this version; "

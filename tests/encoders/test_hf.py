@@ -137,6 +137,8 @@ def test_pickles_and_gaps_are_refused(tmp_path: Path) -> None:
     change_json(folder / "config.json", num_hidden_layers=3)
     with pytest.raises(SettingsError, match=r"all tensors of its network \(no encoder\.layer\.2\."):
         load_encoder(f"hf:{folder}")
+    with pytest.raises(FolderError, match=r"is of transformers, not of an encoder; give hf:FOLDER"):
+        load_encoder(folder)
     weights.unlink()
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(SettingsError, match="one that transformers reads by itself"):

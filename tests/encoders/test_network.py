@@ -19,10 +19,13 @@ from seqsearch.encoders.barcodebert import BarcodeBert, BarcodeBertConfig
 from seqsearch.encoders.base import Tensors, make_encoder
 from seqsearch.encoders.cnn import Cnn, CnnConfig
 from seqsearch.encoders.device import DeviceEncoder
+from seqsearch.encoders.hybrid import Hybrid
 from seqsearch.encoders.metaberta import MetaBerta, MetaBertaConfig
 from seqsearch.encoders.network import NetworkEncoder
 from seqsearch.encoders.registry import load_encoder
-from seqsearch.errors import FolderError, MissingExtraError
+from seqsearch.encoders.spectrum import Spectrum
+from seqsearch.errors import FolderError, MissingExtraError, SettingsError
+from seqsearch.jobs.placing import placed
 from seqsearch.networks.pairs import train_pairs
 
 SMALL = {"hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3}
@@ -269,6 +272,16 @@ def test_batch_and_device_change_nothing_but_rounding(name: str) -> None:
     with pytest.raises(ValueError, match=r"^test-d12 is no sum over words$"):
         placed.pieces()
     assert encoder.encode(batch.slice(0, 0)).shape == (0, 12)
+
+
+def test_hybrids_of_networks_run_on_the_cpu() -> None:
+    hybrid = Hybrid((random_encoder("cnn"), Spectrum("1111", 64)), (0.5, 0.5), "test")
+    vectors = hybrid.encode(some_batch())
+    assert np.allclose(np.linalg.norm(vectors[hybrid.encodable(some_batch())], axis=1), 1)
+    with pytest.raises(
+        SettingsError, match=r"^device is 'cpu': expected cpu, because test-d12 is no sum"
+    ):
+        placed(hybrid, ("cpu",))
 
 
 @pytest.mark.parametrize(
