@@ -20,11 +20,13 @@ import pyarrow.csv as pcsv
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import read_sequences
 from seqsearch.errors import SeqsearchError
+from seqsearch.evaluation.bench import COLUMNS, OURS, column_value, read_run
 from seqsearch.evaluation.growth import write_grown
 from seqsearch.evaluation.measure import measure
 from seqsearch.evaluation.peers import BenchLibrary, read_library
 from seqsearch.evaluation.speed import TOOLS, Job, compare_speeds
 from seqsearch.jobs.inspecting import describe_index
+from seqsearch.scoring.marks import mark, score
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
 PROGRAM = [sys.executable, "-m", "seqsearch"]
@@ -69,9 +71,12 @@ def report(library: BenchLibrary, folder: Path, options: argparse.Namespace) -> 
         flush=True,
     )
     asked = ["query", index, library.reads, "-o", folder / "memory", "--overwrite", "--quiet"]
-    asked += ["--threads", options.threads]
+    asked += ["--threads", options.threads, "--min-confidence", "0"]
     peak = measure([*PROGRAM, *map(str, asked)]).peak_mib
     print(f"peak memory of a query {peak:,.0f} MiB")
+    scored = score(mark(library.truth, {OURS: read_run(folder / "memory")[0]}), OURS)
+    print("percent right: " + ", ".join(f"{c} {column_value(scored, c, macro=False):.1f}"
+          for c in COLUMNS))  # fmt: skip
     print("    tool                 queries  start-up s  queries/s  genus right %")
     job = Job(library, folder, options.threads)
     for speed in compare_speeds(job, ours=options.ours, theirs=options.theirs, tools=options.tools):

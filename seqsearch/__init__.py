@@ -14,9 +14,10 @@ search      retrieve, vote, assign
 index       the index folder: segments, catalog, manifest, FAISS
 runs        the run folder
 encoders    DNA to vectors, one file per family; pretrained/ holds those that ship
+networks    layers of networks, tokenizers for transformers
 libraries   importers, ledger, taxonomy repair
 scoring     percent right per rank, intervals
-dna         reading, cleaning, strand, simulation
+dna         reading, cleaning, strand, tokens, simulation
 devices     which GPU, and vectors that stay on it
 tables, taxonomy, settings, threads, errors
 """

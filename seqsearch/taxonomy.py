@@ -75,7 +75,7 @@ class Taxonomy:
         >>> taxonomy.name.to_pylist(), taxa.tolist(), taxonomy.parent.tolist()
         (['Apidae', 'Apis'], [1, 0], [-1, 0])
         """
-        records = len(columns[0]) if columns else 0
+        records = next((len(one) for one in (*columns, external_ids) if one is not None), 0)
         current = np.full(records, -1, np.int32)
         parents, names, taxon_ranks = [], [], []
         total = 0

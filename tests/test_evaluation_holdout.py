@@ -20,7 +20,7 @@ def test_sharp_kernel_answers_as_the_nearest_neighbour(index_folder: Path) -> No
     sharp, flat = (1e4, 1e-6), (0.0, 1.0)
     outcomes = {(o.hidden, o.setting): o for o in try_kernels(store, [sharp, flat], sample=150)}
     assert {hidden for hidden, _ in outcomes} == {"itself", "species", "genus"}
-    vectors = store.segments[0].vectors.astype(np.float64)
+    vectors = store.segments[0].vectors.numbers.astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     lone = store.live_rows[np.diff(store.votes.start)[store.live_rows] == 1]
     taxon = store.votes.taxon[store.votes.start[:-1]]

@@ -47,7 +47,7 @@ def test_query_settings(options: tuple[str], bees: Path, more_bees: Path, fails:
 
 
 THREADS = "threads is -1: expected 0 (all cores) or more"
-ENCODER = "encoder is 'none': expected one of markers-1, spectrum, or an encoder's folder"
+ENCODER = "encoder is 'none': expected one of markers-1, spectrum, an encoder's folder, or hf:REPO"
 FORMAT = "format is 'none': expected auto, fasta-table, fasta-lineage"
 TAXONOMY = "taxonomy is None: expected a table with --format fasta-table"
 REF_IDS = "expected ids of references in this index (none removed)"

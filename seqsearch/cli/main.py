@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from seqsearch.cli import demo, doctor, index, library, query, sql, train
+from seqsearch.cli import convert, demo, doctor, index, library, query, sql, train
 from seqsearch.errors import SeqsearchError, SettingsError
 from seqsearch.settings import VERSION
 
@@ -31,6 +31,7 @@ app.command("call")(query.call)
 app.command("export")(query.export)
 app.command("sql")(sql.sql)
 app.add_typer(train.app, name="train")
+app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)
 
 

@@ -18,17 +18,22 @@ from safetensors.numpy import save as bytes_of
 from seqsearch.devices.choice import Devices
 from seqsearch.devices.vectors import DeviceVectors, Vectors
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.errors import FolderError
+from seqsearch.errors import FolderError, MissingExtraError
 from seqsearch.tables import Bool, Float32, Int32, whole_file, write_json
 
 FAMILIES = {
     "spectrum": "seqsearch.encoders.spectrum:Spectrum",
     "kmerbag": "seqsearch.encoders.kmerbag:KmerBag",
     "hybrid": "seqsearch.encoders.hybrid:Hybrid",
+    "barcodebert": "seqsearch.encoders.barcodebert:BarcodeBert",
+    "metaberta": "seqsearch.encoders.metaberta:MetaBerta",
+    "cnn": "seqsearch.encoders.cnn:Cnn",
+    "hf": "seqsearch.encoders.hf:HubEncoder",
 }
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 COMPANIONS = ("card.md", "trained_on.safetensors")  # that go where an encoder goes
+REMOTE_CODE = ("auto_map", "custom_pipelines", "trust_remote_code")  # keys of a configuration
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
@@ -180,6 +185,27 @@ class WordEncoder(Protocol):
         ...
 
 
+class DeviceMaker(Protocol):
+    """Makes the vectors of an encoder on one device."""
+
+    def make(self, batch: SequenceBatch) -> Any:
+        """Return (n, dim) float32, a `Handed`; does not wait until it is complete."""
+        ...
+
+    def fetch(self, made: Any) -> Float32:
+        """Copy vectors to the host."""
+        ...
+
+
+@runtime_checkable
+class PlaceableEncoder(Protocol):
+    """An encoder that runs on any device by itself, as networks do."""
+
+    def maker(self, device: str) -> DeviceMaker:
+        """Return what makes its vectors on a device, as torch names it."""
+        ...
+
+
 @runtime_checkable
 class ResidentEncoder(Protocol):
     """An encoder on GPUs, where vectors can stay."""
@@ -212,10 +238,29 @@ def tensors_hash(tensors: Mapping[str, Array]) -> str:
     """Return the SHA-256 of tensors: their names, types, shapes and numbers."""
     found = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
+        tensor = np.asarray(tensors[name], order="C")
         found.update(f"{name} {tensor.dtype} {tensor.shape};".encode())
         found.update(tensor.data)
     return found.hexdigest()
+
+
+def family_class(family: str) -> Any:
+    """Return the class of a family, importing it now.
+
+    Raises
+    ------
+    MissingExtraError
+        It needs torch or transformers, which is not installed.
+    """
+    module, _, name = FAMILIES[family].partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "seqsearch":
+            raise
+        raise MissingExtraError(
+            f"{error.name}, which encoders of family {family} need,", "models"
+        ) from error
 
 
 def make_encoder(config: dict[str, Any], tensors: Tensors, threads: int) -> Encoder:
@@ -224,16 +269,21 @@ def make_encoder(config: dict[str, Any], tensors: Tensors, threads: int) -> Enco
     Raises
     ------
     ValueError
-        The configuration is of no family known here, odd, or the tensors are not its own.
+        The configuration is of no family known here, odd, asks for code of its own, or the tensors
+        are not its own.
+    MissingExtraError
+        The family needs a library that is not installed.
     """
+    check_no_code(config)
     family = str(config.get("family"))
+    if "family" not in config and "model_type" in config:
+        raise ValueError("its config.json is of transformers, not of an encoder; give hf:FOLDER")
     if family not in FAMILIES:
         raise ValueError(
             f"encoder family {config.get('family')!r} is not known to this version; "
             f"it knows {', '.join(FAMILIES)}"
         )
-    module, _, name = FAMILIES[family].partition(":")
-    cls = getattr(importlib.import_module(module), name)
+    cls = family_class(family)
     try:
         encoder: Encoder = cls.from_saved(config, tensors, threads)
     except KeyError as error:
@@ -241,6 +291,13 @@ def make_encoder(config: dict[str, Any], tensors: Tensors, threads: int) -> Enco
     except TypeError as error:
         raise ValueError(f"not the configuration of a {family} ({error})") from error
     return encoder
+
+
+def check_no_code(config: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where a configuration asks for code from a hub, which is never run."""
+    asked = [name for name in REMOTE_CODE if config.get(name)]
+    if asked:
+        raise ValueError(f"it asks for code of its own ({', '.join(asked)}), which is never run")
 
 
 def save_encoder(folder: Path, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
@@ -254,7 +311,7 @@ def save_encoder(folder: Path, config: dict[str, Any], tensors: Mapping[str, Arr
 def save_tensors(tensors: Mapping[str, Array], path: Path) -> None:
     """Write a safetensors file whole or not at all."""
     with whole_file(path) as temporary:
-        ordered = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+        ordered = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
         temporary.write_bytes(bytes_of(ordered))
 
 
@@ -298,7 +355,7 @@ def read_encoder(folder: Path, threads: int) -> Encoder:
         raise FolderError(
             folder / pickles[0],
             "pickles are not read, because they can run code",
-            advice=f"save the tensors as {WEIGHTS} (safetensors.torch.save_file)",
+            advice=f"seqsearch convert {folder / pickles[0]} -o FOLDER reads its tensors alone",
         ) from error
 
 

@@ -23,7 +23,16 @@ from seqsearch.devices.vectors import DeviceVectors, shares
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.word_tensors import BaseTensors, WordTensors, count_words
 from seqsearch.dna.words import ROOT_BITS
-from seqsearch.encoders.base import Encoder, Piece, Tensors, WordEncoder, WordSketch, WordTable
+from seqsearch.encoders.base import (
+    DeviceMaker,
+    Encoder,
+    Piece,
+    PlaceableEncoder,
+    Tensors,
+    WordEncoder,
+    WordSketch,
+    WordTable,
+)
 from seqsearch.tables import Bool, Float32, Int64
 
 BASES = 1 << 24  # encoded at once on a device: some 2 GB
@@ -35,22 +44,24 @@ class DeviceEncoder:
     Parameters
     ----------
     encoder : Encoder
-        A `WordEncoder` too.
+        A `WordEncoder` or `PlaceableEncoder` too.
     devices : tuple of str
         As torch names them; each takes its share of a batch.
 
     Raises
     ------
     ValueError
-        Its vectors are not sums over words.
+        Its vectors are not sums over words, and it runs on no device by itself.
     """
 
     def __init__(self, encoder: Encoder, devices: Devices) -> None:
-        if not isinstance(encoder, WordEncoder):
-            raise ValueError(f"{encoder.name} is no sum over words")
         self._encoder, self.devices = encoder, devices
-        self._pieces = encoder.pieces()
-        self._makers = [Maker(self._pieces, encoder.dim, device) for device in devices]
+        self._makers: list[DeviceMaker]
+        if isinstance(encoder, PlaceableEncoder):
+            self._makers = [encoder.maker(device) for device in devices]
+        else:
+            pieces = _pieces_of(encoder)
+            self._makers = [Maker(pieces, encoder.dim, device) for device in devices]
         self._pool = ThreadPoolExecutor(len(devices))
         self.device = devices[0].partition(":")[0]
 
@@ -95,11 +106,12 @@ class DeviceEncoder:
     def resident(self, batch: SequenceBatch) -> DeviceVectors:
         """Return the same, left on the devices."""
         pieces = [batch.slice(start, stop) for start, stop in shares(len(batch), len(self._makers))]
-        return DeviceVectors(tuple(self._pool.map(Maker.make, self._makers, pieces)))
+        made = self._pool.map(lambda maker, piece: maker.make(piece), self._makers, pieces)
+        return DeviceVectors(tuple(made))
 
     def pieces(self) -> tuple[Piece, ...]:
         """Return what its vectors are made of; see `WordEncoder`."""
-        return self._pieces
+        return _pieces_of(self._encoder)
 
     def encodable(self, batch: SequenceBatch) -> Bool:
         """Return (n,) bool: whether a sequence holds anything that this encoder can see."""
@@ -227,6 +239,12 @@ class _Sketch:
         places = words.sequence * self._dim + self._places[words.word]
         total.scatter_add_(0, places, words.root * self._signs[words.word])
         return total.view(-1, self._dim).double()
+
+
+def _pieces_of(encoder: Encoder) -> tuple[Piece, ...]:
+    if not isinstance(encoder, WordEncoder):
+        raise ValueError(f"{encoder.name} is no sum over words")
+    return encoder.pieces()
 
 
 def _dim(sums: WordTable | WordSketch) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqsearch.encoders.base import CONFIG, Encoder, make_encoder, read_encoder
+from seqsearch.encoders.base import CONFIG, Encoder, family_class, make_encoder, read_encoder
 from seqsearch.errors import SettingsError
 
 UNTRAINED = ("spectrum",)  # families that need no folder
+HUB = "hf:"  # before the name of a repository
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 
 
@@ -26,13 +27,13 @@ def folder_of(name_or_path: str | Path) -> Path | None:
         Neither a known name nor a folder.
     """
     name = str(name_or_path)
-    if name in UNTRAINED:
+    if name in UNTRAINED or name.startswith(HUB):
         return None
     if name in encoder_names():
         return PRETRAINED / name
     if not Path(name).is_dir():
         known = ", ".join(encoder_names())
-        raise SettingsError("encoder", name, f"one of {known}, or an encoder's folder")
+        raise SettingsError("encoder", name, f"one of {known}, an encoder's folder, or hf:REPO")
     return Path(name)
 
 
@@ -47,10 +48,15 @@ def load_encoder(name_or_path: str | Path, threads: int = 0) -> Encoder:
     Raises
     ------
     SettingsError
-        Neither a known name nor a folder.
+        Neither a known name nor a folder, or a repository of the hub that cannot be used.
     FolderError
         The folder is not an encoder, damaged, or of a family this version does not know.
+    MissingExtraError
+        It needs a library that is not installed.
     """
+    if str(name_or_path).startswith(HUB):
+        fetched: Encoder = family_class("hf").from_hub(str(name_or_path).removeprefix(HUB), threads)
+        return fetched
     folder = folder_of(name_or_path)
     if folder is None:
         return make_encoder({"family": str(name_or_path)}, {}, threads)

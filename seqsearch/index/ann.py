@@ -39,6 +39,7 @@ ITERATIONS = 8  # of k-means
 SEED = 1
 AT_ONCE = 4_000_000  # vectors found at once: some 50 MB
 BLOCK = 8192  # vectors added at once
+FARTHER = 4  # times as far a search goes on where it found too few
 
 
 @dataclass(frozen=True)
@@ -213,53 +214,42 @@ class InvertedLists:
         """
         threads = resolve_threads(threads)
         found = np.full((len(queries), count), -1, np.int64)
-        step = max(1, AT_ONCE // compared)
-        for start in range(0, len(queries), step):
-            some = slice(start, start + step)
-            found[some] = self._search(queries[some], count, probes, compared, threads)
+        size = len(self._is_gone)
+        wanted = min(count, size - int(np.count_nonzero(self._is_gone)))
+        todo = np.arange(len(queries))
+        while len(todo):
+            step = max(1, AT_ONCE // compared)
+            for start in range(0, len(todo), step):
+                some = todo[start : start + step]
+                found[some] = self._search(queries[some], count, probes, compared, threads)
+            if compared >= size and probes >= self._lists.count:
+                break
+            # Where most of what lies near was taken out, it is looked for farther away.
+            todo = todo[np.count_nonzero(found[todo] >= 0, axis=1) < wanted]
+            compared = min(compared * FARTHER, size)
+            probes = min(probes * FARTHER, self._lists.count)
         return found
 
     def _search(
         self, queries: Float32, count: int, probes: int, compared: int, threads: int
     ) -> Int64:
-        sketches = self._sketch.of(queries, threads)
+        near = self._lists.search(self._sketch.of(queries, threads), probes, compared, threads)
         leading = self._codes[0][1].numbers.shape[1]
         codes, trailing = codes_of(queries, leading), queries[:, leading:]
         shares = np.einsum("ij,ij->i", trailing, trailing)
-        found = np.full((len(queries), count), -1, np.int64)
-        todo = np.arange(len(queries))
-        while len(todo):
-            near = self._lists.search(sketches[todo], probes, compared, threads)
-            own = (codes.numbers[todo], codes.scales[todo], codes.signs[todo])
-            best = np.full((len(todo), count), -1, np.int64)
-            is_short = np.zeros(len(todo), np.bool_)
-            self._rank(own, shares[todo], near, best, is_short, threads)
-            found[todo] = best
-            todo, compared = todo[is_short], min(compared * 4, len(self._is_gone))
-        return found
-
-    def _rank(
-        self,
-        codes: tuple[Int8, Float32, UInt64],
-        shares: Float32,
-        near: Int64,
-        best: Int64,
-        is_short: Bool,
-        threads: int,
-    ) -> None:
-        """Keep the best by codes; tell where what is gone left fewer, and there may be more."""
+        best = np.full((len(queries), count), -1, np.int64)
         cosines = np.full(near.shape, -np.inf, np.float32)
 
         def task(start: int, stop: int) -> None:
             some = slice(start, stop)
-            own = (codes[0][some], codes[1][some], codes[2][some])
+            own = (codes.numbers[some], codes.scales[some], codes.signs[some])
             for first, part in self._codes:
                 others = (part.numbers, part.scales, part.signs)
                 _compare(own, shares[some], near[some], first, others, cosines[some])
-            _keep(near[some], cosines[some], self._is_gone, best[some], is_short[some])
+            _keep(near[some], cosines[some], self._is_gone, best[some])
 
         spread(task, len(near), threads)
-        is_short &= near.shape[1] < len(self._is_gone)
+        return best
 
 
 def save_lists(lists: Lists, sketch: Sketch, folder: Path) -> None:
@@ -323,7 +313,7 @@ def _compare(
 
 
 @njit(nogil=True, cache=True)
-def _keep(near: Int64, cosines: Float32, is_gone: Bool, best: Int64, is_short: Bool) -> None:
+def _keep(near: Int64, cosines: Float32, is_gone: Bool, best: Int64) -> None:
     """Keep what has the largest cosines, query by query; of equal ones the first found."""
     count = best.shape[1]
     for i in range(len(near)):
@@ -333,7 +323,6 @@ def _keep(near: Int64, cosines: Float32, is_gone: Bool, best: Int64, is_short: B
                 cosines[i, k] = -np.inf
             else:
                 live += 1
-        is_short[i] = live < count and near[i, -1] >= 0
         kept = min(count, live)
         if not kept:
             continue

@@ -10,6 +10,7 @@ from seqsearch.threads import spread
 
 TILE = 256  # centres that stay in a core's cache while queries pass by
 QUERIES = 64  # that pass by at once
+TOGETHER = 4  # of them are multiplied together
 
 
 class Centers:
@@ -22,9 +23,10 @@ class Centers:
 
     def __init__(self, centers: Float32) -> None:
         self._lists = len(centers)
-        padded = np.zeros((-(-self._lists // TILE) * TILE, centers.shape[1]), np.float32)
-        padded[: self._lists] = centers
-        tiles = padded.reshape(-1, TILE, centers.shape[1])
+        lists, width = -(-self._lists // TILE) * TILE, -(-centers.shape[1] // 2) * 2
+        padded = np.zeros((lists, width), np.float32)
+        padded[: self._lists, : centers.shape[1]] = centers
+        tiles = padded.reshape(-1, TILE, width)
         self._tiles = np.ascontiguousarray(tiles.transpose(0, 2, 1))
 
     def nearest(self, queries: Float32, count: int, threads: int) -> tuple[Int64, Float32]:
@@ -56,25 +58,46 @@ class Centers:
 
 @njit(nogil=True, cache=True)
 def _nearest(queries: Float32, tiles: Float32, lists: int, near: Int64, products: Float32) -> None:
-    sums = np.zeros((len(queries), len(tiles) * tiles.shape[2]), np.float32)
+    count, width = len(queries), queries.shape[1]
+    padded = np.zeros((-(-count // TOGETHER) * TOGETHER, -(-width // 2) * 2), np.float32)
+    padded[:count, :width] = queries
+    sums = np.empty((len(padded), len(tiles) * tiles.shape[2]), np.float32)
+    part = np.empty((TOGETHER, tiles.shape[2]), np.float32)
     for t in range(len(tiles)):
-        tile = tiles[t]
-        for i in range(len(queries)):
-            own = sums[i, t * tile.shape[1] : (t + 1) * tile.shape[1]]
-            for j in range(0, len(tile) - 3, 4):  # four at a time: sums are read and written less
-                a, b, c, d = queries[i, j], queries[i, j + 1], queries[i, j + 2], queries[i, j + 3]
-                for k in range(len(own)):
-                    first = a * tile[j, k] + b * tile[j + 1, k]
-                    own[k] += first + (c * tile[j + 2, k] + d * tile[j + 3, k])
-            for j in range(len(tile) // 4 * 4, len(tile)):
-                for k in range(len(own)):
-                    own[k] += queries[i, j] * tile[j, k]
+        first, last = t * tiles.shape[2], (t + 1) * tiles.shape[2]
+        for i in range(0, len(padded), TOGETHER):
+            _multiply(padded[i : i + TOGETHER], tiles[t], part)
+            sums[i : i + TOGETHER, first:last] = part
+    _choose(sums, lists, near, products)
+
+
+@njit(nogil=True, cache=True)
+def _multiply(queries: Float32, tile: Float32, sums: Float32) -> None:
+    """Fill in products with a tile's centres: of four queries at once, so that it is read less."""
+    sums[:] = 0.0
+    one, two, three, four = sums[0], sums[1], sums[2], sums[3]
+    for j in range(0, len(tile), 2):
+        a, b = queries[0, j], queries[0, j + 1]
+        c, d = queries[1, j], queries[1, j + 1]
+        e, f = queries[2, j], queries[2, j + 1]
+        g, h = queries[3, j], queries[3, j + 1]
+        for k in range(tile.shape[1]):
+            x, y = tile[j, k], tile[j + 1, k]
+            one[k] += a * x + b * y
+            two[k] += c * x + d * y
+            three[k] += e * x + f * y
+            four[k] += g * x + h * y
+
+
+@njit(nogil=True, cache=True)
+def _choose(sums: Float32, lists: int, near: Int64, products: Float32) -> None:
+    """Choose the lists with the largest products; of equal ones at the end, the first."""
     count = near.shape[1]
-    for i in range(len(queries)):
+    for i in range(len(near)):
         own = sums[i, :lists]
         least = np.partition(own, lists - count)[lists - count]
         at = 0
-        for tied in (False, True):  # of equally near ones at the end, the first
+        for tied in (False, True):
             for k in range(lists):
                 chosen = own[k] == least if tied else own[k] > least
                 if chosen and at < count:

@@ -69,21 +69,38 @@ class Sketch:
         """
         result = np.zeros((len(vectors), self.width), np.float32)
         result[:, : self.kept] = vectors[:, : self.kept]
-        projected = self.signs.shape[1]
-        if projected:
-            scaled = self.signs.astype(np.float32) * np.float32(self.scale)
-            behind = vectors[:, self.kept :]
-            own = result[:, self.kept : self.kept + projected]
-            spread(lambda a, b: _project(behind[a:b], scaled, own[a:b]), len(vectors), threads)
+        whole, scale = np.ascontiguousarray(vectors), np.float32(self.scale)
+
+        def task(start: int, stop: int) -> None:
+            _project(whole[start:stop], self.kept, self.signs, scale, result[start:stop])
+
+        if self.signs.size:
+            spread(task, len(vectors), threads)
         return result
 
 
 @njit(nogil=True, cache=True)
-def _project(vectors: Float32, signs: Float32, sums: Float32) -> None:
-    """Add the signs of the dimensions that are not zero, times these; most are zero."""
+def _project(vectors: Float32, kept: int, signs: Int8, scale: np.float32, result: Float32) -> None:
+    """Add up the signs of the dimensions that are not zero, times these; most are zero."""
+    dim, projected = vectors.shape[1], signs.shape[1]
+    at = np.empty(dim, np.int64)
+    sums = np.empty(projected, np.float32)
     for i in range(len(vectors)):
-        for j in range(vectors.shape[1]):
-            value = vectors[i, j]
-            if value != 0.0:
-                for p in range(sums.shape[1]):
-                    sums[i, p] += value * signs[j, p]
+        filled = 0
+        for j in range(kept, dim):
+            at[filled] = j - kept
+            filled += vectors[i, j] != 0.0
+        sums[:] = 0.0
+        for t in range(0, filled - 3, 4):  # four at a time: sums are read and written less
+            j, k, n, m = at[t], at[t + 1], at[t + 2], at[t + 3]
+            a, b = vectors[i, kept + j], vectors[i, kept + k]
+            c, d = vectors[i, kept + n], vectors[i, kept + m]
+            for p in range(projected):
+                first = a * signs[j, p] + b * signs[k, p]
+                sums[p] += first + (c * signs[n, p] + d * signs[m, p])
+        for t in range(filled // 4 * 4, filled):
+            value = vectors[i, kept + at[t]]
+            for p in range(projected):
+                sums[p] += value * signs[at[t], p]
+        for p in range(projected):
+            result[i, kept + p] = scale * sums[p]

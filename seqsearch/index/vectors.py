@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def quantised(vectors: Float32) -> tuple[Int8, Float32]:
     Examples
     --------
     >>> numbers, scales = quantised(np.array([[0.5, -0.25, 0.0]], np.float32))
-    >>> numbers, float(scales[0, 0]) * 127
-    (array([[127, -64,   0]], dtype=int8), 0.5)
+    >>> numbers, round(float(scales[0, 0]), 6)
+    (array([[127, -64,   0]], dtype=int8), 0.003937)
     """
     numbers = np.empty(vectors.shape, np.int8)
     scales = np.empty((len(vectors), -(-vectors.shape[1] // PART)), np.float32)
@@ -175,3 +176,12 @@ class Vectors:
         if self.kind == "int8":
             wide *= np.repeat(self.scales[places], PART, axis=1)[:, : self.dim]
         return wide
+
+    def release(self) -> None:
+        """Give back the memory that reading through all of it took; what is needed is read again.
+
+        Pages of a mapped file count as a process's own while it holds them.
+        """
+        for array in (self.numbers, self.scales):
+            if isinstance(array.base, mmap.mmap):
+                array.base.madvise(mmap.MADV_DONTNEED)

@@ -255,6 +255,8 @@ class Hiding:
                 some = live[start : start + BLOCK]
                 products = vectors @ unit(self._store.vectors(some)).T
                 nearest.look_at(products, some, self._agreed[spans.rows_of(some)], threads)
+        for segment in self._store.segments:
+            segment.vectors.release()
         found = [nearest.found(hidden) for hidden in range(self.scenarios)]
         cosines = [np.minimum(np.round(best, 6), 1) for _, best in found]
         return [near for near, _ in found], [np.where(np.isneginf(c), 0, c) for c in cosines]

@@ -19,6 +19,7 @@ from seqsearch.errors import FolderError, InputError
 from seqsearch.index.ann import Plan
 from seqsearch.index.manifest import CURRENT, Manifest, check_hashes, read_manifest
 from seqsearch.index.store import IndexStore
+from seqsearch.index.vectors import NUMBERS
 from seqsearch.jobs.placing import placed
 from seqsearch.search.calibrate import DEFAULT
 from seqsearch.search.retrieve import open_retriever
@@ -122,6 +123,7 @@ def describe_index(index: str | Path) -> dict[str, Any]:
         "made": f"{manifest.action} {manifest.created}",
         "seqsearch": manifest.package_version,
         "encoder": manifest.encoder["name"],
+        "vectors": " and ".join(_kinds_of_vectors(manifest)),
         "search": _search_text(manifest.ann),
         "windows": _windows_text(manifest),
         "calibration": _calibration_text(folder, manifest),
@@ -216,6 +218,11 @@ def _about(folder: Path, manifest: Manifest) -> dict[str, Any]:
         return {**about, "queries": int(about["queries"]), "records": int(about["records"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(path, "not a calibration", advice="calibrate the index again") from error
+
+
+def _kinds_of_vectors(manifest: Manifest) -> list[str]:
+    names = {Path(file).name for file in manifest.files}
+    return [kind for kind, name in NUMBERS.items() if name in names]
 
 
 def _search_text(ann: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ RECALL = 0.99  # of the ten nearest, to be reached by a plan
 ASKED = 600  # disturbed references that recall is measured on
 DISTURBED = Augmentation(crop=0.5, shortest=200, substitutions=0.1, indels=0.01)
 UNLISTED = 0.25  # share of the listed that may join them in memory
+MOST_UNLISTED = 20_000  # vectors that do: some two seconds each time that an index is opened
 KEPT = 50  # nearest of a query that ties with its tenth are looked for among
 TRAINED = 40  # rows a list that its centre is found from
 MOST_LISTS = 8192  # more cost more to find than they spare
@@ -96,7 +97,7 @@ def search_plan(
         return {**EXACT, **({"chosen": "exact"} if "chosen" in earlier else {})}
     if "folder" in earlier:
         listed = np.count_nonzero(live < Plan.from_dict(earlier).rows)
-        if len(live) - listed <= UNLISTED * listed:
+        if len(live) - listed <= min(UNLISTED * listed, MOST_UNLISTED):
             return earlier
     folder = writer.folder / f"ann-{writer.number:04d}"
     folder.mkdir()
@@ -219,6 +220,7 @@ def _blocks(segments: list[Segment], numbers: Int64) -> Iterator[tuple[Int64, Fl
         for start in range(0, len(own), BLOCK):
             some = own[start : start + BLOCK]
             yield some, segment.vectors.take(some - first)
+        segment.vectors.release()
 
 
 def _ten_nearest(nearest: Nearest) -> list[set[int]]:

@@ -9,12 +9,21 @@ from seqsearch.index.store import IndexStore
 
 
 def placed(encoder: Encoder, devices: Devices) -> Encoder:
-    """Return an encoder that makes the same vectors on GPUs; itself where none are given."""
+    """Return an encoder that makes the same vectors on GPUs; itself where none are given.
+
+    Raises
+    ------
+    SettingsError
+        It is a hybrid of networks and others, which do not run on GPUs together.
+    """
     if not devices:
         return encoder
     from seqsearch.encoders.device import DeviceEncoder  # noqa: PLC0415  needs torch
 
-    return DeviceEncoder(encoder, devices)
+    try:
+        return DeviceEncoder(encoder, devices)
+    except ValueError as error:
+        raise SettingsError("device", devices[0], f"cpu, because {error}") from error
 
 
 def devices_for(store: IndexStore, device: str) -> Devices:

@@ -105,6 +105,8 @@ def commonest_paths(
     >>> fixed[1].to_pylist(), repairs[0].old
     (['A', 'A'], ('Chordata', 'B'))
     """
+    if not columns:  # no record has a name at any rank
+        return [], []
     coded = [sorted_codes(column) for column in columns]
     codes = np.stack([own for own, _ in coded], axis=1).astype(np.int32) + 1
     counts = np.ones(len(codes), np.int64) if counts is None else counts

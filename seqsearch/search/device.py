@@ -13,6 +13,7 @@ from seqsearch.devices.choice import Devices
 from seqsearch.devices.lane import Handed, Lane
 from seqsearch.devices.vectors import Vectors, shares
 from seqsearch.errors import SettingsError
+from seqsearch.index.ann import FARTHER
 from seqsearch.index.store import IndexStore
 from seqsearch.search.compare import best_of_rows, order_by_similarity
 from seqsearch.search.device_pages import Pages, Scorer, Whole
@@ -54,6 +55,7 @@ class DeviceRetriever:
         by_lists = rows is None and store.manifest.ann["type"] != "exact"
         chosen = numbers_below(store, rows)
         self._keys, self._spans = store.vector_keys, store.spans
+        self._rows = len(store.live_rows if rows is None else rows)
         self._has_shares = needs_shares(store, chosen, devices)
         parts = [(0, len(chosen))] * len(devices)
         if self._has_shares:
@@ -69,28 +71,45 @@ class DeviceRetriever:
 
     def search(self, vectors: Vectors, count: int) -> tuple[Int64, Float32]:
         """Return the nearest of the index; see `Retriever`."""
+        (numbers, cosines), reach = self._search(vectors, count, 1), 1
+        wanted = min(count, self._rows)
+        while wanted and not all(one.is_all(reach) for one in self._searchers):
+            # Where most of what lies near was taken out, it is looked for farther away.
+            short = np.flatnonzero(numbers[:, wanted - 1] < 0)
+            if not len(short):
+                break
+            reach *= FARTHER
+            some = self._on_host(vectors)[short]
+            numbers[short], cosines[short] = self._search(some, count, reach)
+        return numbers, cosines
+
+    def _search(self, vectors: Vectors, count: int, reach: int) -> tuple[Int64, Float32]:
         if self._has_shares:
-            return self._merged(self._on_host(vectors), count)
+            return self._merged(self._on_host(vectors), count, reach)
         parts: Sequence[Handed | Float32]
         if isinstance(vectors, np.ndarray):
             parts = [vectors[a:b] for a, b in shares(len(vectors), len(self._searchers))]
         else:
             parts = vectors.parts
-        found = self._ask(parts, count)
+        found = self._ask(parts, count, reach)
         return np.concatenate([one for one, _ in found]), np.concatenate([two for _, two in found])
 
-    def _ask(self, parts: Sequence[Handed | Float32], count: int) -> list[tuple[Int64, Float32]]:
-        counts = [count] * len(parts)
-        return list(self._pool.map(Searcher.search, self._searchers, parts, counts))
+    def _ask(
+        self, parts: Sequence[Handed | Float32], count: int, reach: int
+    ) -> list[tuple[Int64, Float32]]:
+        def ask(searcher: Searcher, part: Handed | Float32) -> tuple[Int64, Float32]:
+            return searcher.search(part, count, reach)
+
+        return list(self._pool.map(ask, self._searchers, parts))
 
     def _on_host(self, vectors: Vectors) -> Float32:
         if isinstance(vectors, np.ndarray):
             return vectors
         return np.concatenate(list(self._pool.map(Searcher.fetch, self._searchers, vectors.parts)))
 
-    def _merged(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
+    def _merged(self, vectors: Float32, count: int, reach: int) -> tuple[Int64, Float32]:
         """Ask every GPU for the nearest it has, and put the answers in one order."""
-        found = self._ask([vectors] * len(self._searchers), count)
+        found = self._ask([vectors] * len(self._searchers), count, reach)
         numbers = np.concatenate([one for one, _ in found], axis=1)
         cosines = np.concatenate([two for _, two in found], axis=1).astype(np.float64)
         spread(
@@ -122,8 +141,17 @@ class Searcher:
             make = Pages if by_lists else Whole
             self._scorer: Scorer = make(store, chosen, self._lane)
 
-    def search(self, vectors: Handed | Float32, count: int) -> tuple[Int64, Float32]:
-        """Return (n, count) int64 vectors and (n, count) float32 cosines; see `Retriever`."""
+    def is_all(self, reach: int) -> bool:
+        """Whether a search with this reach compares all vectors."""
+        return self._scorer.is_all(reach)
+
+    def search(
+        self, vectors: Handed | Float32, count: int, reach: int = 1
+    ) -> tuple[Int64, Float32]:
+        """Return (n, count) int64 vectors and (n, count) float32 cosines.
+
+        See `Retriever`, and `Scorer` for `reach`.
+        """
         with self._lane.working():
             if isinstance(vectors, Handed):
                 queries = self._lane.take(vectors).half()
@@ -133,7 +161,7 @@ class Searcher:
                 self._scorer.rows.decide(
                     queries[some.start : some.stop], some.scores, some.place_of, count
                 )
-                for some in self._scorer.score(queries, scales_of(queries).float())
+                for some in self._scorer.score(queries, scales_of(queries).float(), reach)
             ]
             if not found:
                 return np.empty((0, count), np.int64), np.empty((0, count), np.float32)

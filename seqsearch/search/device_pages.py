@@ -55,8 +55,15 @@ class Scorer(Protocol):
         """What is searched."""
         ...
 
-    def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
-        """Yield the scores of (n, d) float16 queries with (n,) float32 scales, some at a time."""
+    def score(self, queries: Tensor, scales: Tensor, reach: int = 1) -> Iterator[Scored]:
+        """Yield the scores of (n, d) float16 queries with (n,) float32 scales, some at a time.
+
+        Where not all rows are scored, `reach` times as many as usual are, or about so.
+        """
+        ...
+
+    def is_all(self, reach: int) -> bool:
+        """Whether all rows are scored."""
         ...
 
 
@@ -67,7 +74,16 @@ class Whole:
         size = -(-len(chosen) // GROUP) * GROUP
         self.rows = DeviceRows(store, chosen, np.arange(len(chosen)), size, lane)
 
-    def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
+    def is_all(self, reach: int) -> bool:  # noqa: ARG002 - see `Scorer`
+        """Whether all rows are scored: always."""
+        return True
+
+    def score(
+        self,
+        queries: Tensor,
+        scales: Tensor,
+        reach: int = 1,  # noqa: ARG002
+    ) -> Iterator[Scored]:
         """Yield scores; see `Scorer`."""
         size = len(self.rows.numbers)
         step = max(1, SCORES // (4 * max(1, size)))
@@ -123,9 +139,9 @@ class NearLists:
         projected = wide[:, self.kept :] @ self.signs
         return torch.cat([wide[:, : self.kept], projected], dim=1) @ self.centers
 
-    def of(self, vectors: Tensor) -> Tensor:
+    def of(self, vectors: Tensor, probes: int) -> Tensor:
         """Return (n, probes) int64: the lists nearest to vectors, in any order."""
-        return self.products(vectors).topk(self.probes, sorted=False).indices
+        return self.products(vectors).topk(probes, sorted=False).indices
 
 
 class Pages:
@@ -148,9 +164,13 @@ class Pages:
         self._first, self._pages = lane.upload(first), lane.upload(pages)
         self.rows = DeviceRows(store, chosen, places, int(pages.sum()) * PAGE, lane)
 
-    def score(self, queries: Tensor, scales: Tensor) -> Iterator[Scored]:
-        """Yield scores; see `Scorer`."""
-        near = self._near.of(queries)
+    def is_all(self, reach: int) -> bool:
+        """Whether all rows are scored."""
+        return self._near.probes * reach >= self._near.count
+
+    def score(self, queries: Tensor, scales: Tensor, reach: int = 1) -> Iterator[Scored]:
+        """Yield scores of the rows in the nearest lists; see `Scorer`."""
+        near = self._near.of(queries, min(self._near.probes * reach, self._near.count))
         scales = scales.masked_fill(scales == 0, 1.0)  # -inf times 0, of a query of zeros, is none
         widest = int(self._pages[near].sum(1).max()) if len(near) else 0
         step = max(1, SCORES // (4 * PAGE * max(1, widest)))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from seqsearch.devices.choice import Devices
-from seqsearch.index.ann import InvertedLists
+from seqsearch.index.ann import FARTHER, InvertedLists
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
 from seqsearch.search.compare import NO_SCALES, Comparer, UInt16, best_of_rows, widened
@@ -108,7 +108,7 @@ class ExactRetriever:
             if asked == len(self._flat):
                 break
             todo = todo[in_doubt]
-            asked = min(asked * 4, len(self._flat))
+            asked = min(asked * FARTHER, len(self._flat))
         return numbers, similarities
 
 
@@ -126,9 +126,14 @@ class ListsRetriever:
         similarities = np.zeros((len(vectors), count), np.float32)
         todo, asked = np.arange(len(vectors)), count + EXTRA
         while len(todo):
-            found, exact, is_short = self._best(vectors[todo], count, asked)
-            numbers[todo], similarities[todo] = found, exact
-            todo, asked = todo[is_short], asked * 4
+            is_short = np.zeros(len(todo), np.bool_)
+            step = max(1, AT_ONCE // asked)
+            for start in range(0, len(todo), step):
+                some, part = todo[start : start + step], slice(start, start + step)
+                numbers[some], similarities[some], is_short[part] = self._best(
+                    vectors[some], count, asked
+                )
+            todo, asked = todo[is_short], asked * FARTHER
         return numbers, similarities
 
     def _best(self, vectors: Float32, count: int, asked: int) -> tuple[Int64, Float64, Bool]:

@@ -95,6 +95,17 @@ def test_rows_taken_out_are_not_found_and_others_take_their_places(lists, sketch
     assert (found >= 0).all()  # though all that the first look finds is gone
 
 
+def test_what_lies_in_other_lists_is_found_where_the_near_ones_are_empty(
+    lists, sketch, vectors
+) -> None:
+    own = opened(lists, sketch, vectors).search(vectors[:1], ROWS, 1, ROWS)[0]
+    near = lists.search(sketch.of(vectors[:1]), 2, ROWS, 1)[0]
+    assert len(own) > np.count_nonzero(near >= 0) > 100
+    found = opened(lists, sketch, vectors, near[near >= 0]).search(vectors[:1], 20, 2, 100)
+    assert (found >= 0).all()
+    assert not np.isin(found, near).any()
+
+
 def test_few_rows_leave_places_empty(lists, sketch, vectors) -> None:
     gone = np.arange(50, ROWS)
     found = opened(lists, sketch, vectors, gone).search(vectors[:5], 80, 16, 100)

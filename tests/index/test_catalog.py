@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqsearch.index.catalog import Catalog, CatalogSummary, write_catalog
@@ -69,6 +69,7 @@ def agreed(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 @settings(deadline=None, max_examples=25)
 @given(lines=lines_strategy)
+@example(lines=[(0, "a", ("", "", ""))])  # nothing has a name
 def test_rows_and_votes_are_those_of_a_loop(
     lines: list[Line], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -31,7 +31,10 @@ def test_vectors_are_read_as_they_were_written(tmp_path, kind, atol, dim) -> Non
     found = written(tmp_path, kind, vectors)
     rows = np.array([3, 3, 29, 0])
     assert (found.kind, found.dim, len(found)) == (kind, dim, 30)
-    np.testing.assert_allclose(found.take(rows), vectors[rows], atol=atol * 5 / np.sqrt(dim) + atol)
+    kept = found.take(rows)
+    np.testing.assert_allclose(kept, vectors[rows], atol=atol * 5 / np.sqrt(dim) + atol)
+    found.release()
+    np.testing.assert_array_equal(found.take(rows), kept)
 
 
 def test_each_part_of_a_vector_has_its_own_scale() -> None:

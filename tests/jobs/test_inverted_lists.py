@@ -15,7 +15,7 @@ from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import lists
 from seqsearch.jobs.build import add_to_index, remove_from_index
-from seqsearch.jobs.inspecting import verify_index
+from seqsearch.jobs.inspecting import describe_index, verify_index
 from seqsearch.search.retrieve import ExactRetriever, ListsRetriever, open_retriever
 from seqsearch.settings import BuildSettings
 
@@ -66,6 +66,35 @@ def test_exact_search_can_be_chosen_and_stays(bench, records) -> None:
     assert read_manifest(index).ann == {"type": "exact", "chosen": "exact"}
     with pytest.raises(SettingsError, match="search is 'fast': expected auto or exact"):
         BuildSettings(search="fast")
+    with pytest.raises(SettingsError, match="vectors is 'int4': expected auto or float16 or int8"):
+        BuildSettings(vectors="int4")
+
+
+def test_vectors_of_eight_bits_give_nearly_the_same_answers(
+    module_bench, index, records, reads
+) -> None:
+    small = module_bench.index(module_bench.library(records), vectors="int8")
+    assert (describe_index(index)["vectors"], describe_index(small)["vectors"]) == (
+        "float16",
+        "int8",
+    )
+    assert describe_index(small)["bytes"] < describe_index(index)["bytes"]
+    file = module_bench.reads(reads)
+    found, expected = (
+        module_bench.findings(module_bench.query(one, file))["answers"] for one in (small, index)
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert one["similarity"] == pytest.approx(other["similarity"], abs=2e-3)
+    same = [
+        one["best_ref"] == other["best_ref"] for one, other in zip(found, expected, strict=True)
+    ]
+    assert np.mean(same) > 0.95
+    assert verify_index(small).sampled > 100
+    fasta, table = module_bench.library(
+        [replace(records[0], name="more", sequence=records[0].sequence[20:-20])]
+    )
+    add_to_index(small, fasta, taxonomy=table)
+    assert describe_index(small)["vectors"] == "int8"
 
 
 def test_answers_do_not_depend_on_batches_and_threads(module_bench, index, reads) -> None:
@@ -100,6 +129,16 @@ def test_many_added_rows_make_new_lists(bench, changed, records) -> None:
     after = read_manifest(changed).ann
     assert after["folder"] != before["folder"]
     assert after["rows"] > before["rows"]
+
+
+def test_no_more_rows_than_are_quickly_listed_join_in_memory(
+    bench, changed, records, monkeypatch
+) -> None:
+    before = read_manifest(changed).ann
+    monkeypatch.setattr(lists, "MOST_UNLISTED", 1)
+    fasta, table = bench.library(records[len(records) * 9 // 10 :])
+    add_to_index(changed, fasta, taxonomy=table)
+    assert read_manifest(changed).ann["folder"] != before["folder"]
 
 
 def test_removed_rows_are_not_found(bench, changed, records) -> None:

@@ -240,7 +240,7 @@ def test_votes_of_a_real_index(index_folder: Path) -> None:
     rng = np.random.default_rng(2)
     noise = rng.normal(size=(60, store.manifest.encoder["dim"])).astype(np.float32) * 0.01
     chosen = rng.choice(store.rows, 60)
-    vectors = np.asarray(store.segments[0].vectors)[chosen].astype(np.float32) + noise
+    vectors = store.vectors(chosen) + noise
     rows, similarities = ExactRetriever(store).search(vectors, 50)
     results = [vote(store.taxonomy, store.votes, rows, similarities, threads) for threads in (1, 4)]
     for name in ("taxon", "share", "tied", "other", "other_share"):

@@ -1,0 +1,122 @@
+"""Checkpoints as their authors' code wrote them, read without running any of it. Imports torch."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqsearch.encoders.base import (
+    CONFIG,
+    PICKLES,
+    WEIGHTS,
+    Tensors,
+    check_no_code,
+    read_config,
+    read_safetensors,
+)
+from seqsearch.encoders.network import Published
+from seqsearch.errors import FolderError
+
+TRAINER = "pytorch_model.bin"  # what transformers wrote before safetensors
+DISTRIBUTED = "module."  # before all names, where several GPUs trained
+FILES = f"a checkpoint ({', '.join(PICKLES)}, .safetensors) or a folder with {TRAINER}"
+
+
+def read_published(path: Path, heads: int | None = None) -> Published:
+    """Read a checkpoint file, or a folder as transformers writes it.
+
+    Pickles are read by torch with `weights_only`, which makes tensors, plain Python data, and the
+    settings of a command line (argparse.Namespace), and nothing else.
+
+    Parameters
+    ----------
+    path : Path
+    heads : int, optional
+        Attention heads, as the user says.
+
+    Raises
+    ------
+    FolderError
+        It is not there, unreadable, holds more than tensors and settings, or the folder asks for
+        code of its own.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise FolderError(path, "no such file or folder", advice=f"name {FILES}")
+        return _published(path, {}, None, heads)
+    config = read_config(path)
+    weights = next((path / n for n in (WEIGHTS, TRAINER) if (path / n).is_file()), None)
+    if weights is None:
+        raise FolderError(path, f"neither {WEIGHTS} nor {TRAINER} is in it", advice=f"name {FILES}")
+    for name in (CONFIG, "tokenizer_config.json"):
+        try:
+            check_no_code(json.loads((path / name).read_text()) if (path / name).exists() else {})
+        except ValueError as error:
+            advice = f"{weights} itself may be converted, where seqsearch knows its architecture"
+            raise FolderError(path / name, str(error), advice=advice) from error
+    words = sorted(path.glob("*vocab.txt"))
+    return _published(weights, config, words[0] if words else None, heads)
+
+
+def _published(
+    weights: Path, config: Mapping[str, Any], words: Path | None, heads: int | None
+) -> Published:
+    state: Any
+    training: Mapping[str, Any] = {}
+    if weights.suffix == ".safetensors":
+        state = {n: torch.from_numpy(t.copy()) for n, t in read_safetensors(weights).items()}
+    else:
+        state = _unpickled(weights)
+        if isinstance(state, Mapping) and isinstance(state.get("model"), Mapping):
+            config = state.get("bert_config") or config
+            training = _plain(state.get("config"))
+            state = state["model"]
+    return Published(
+        _tensors_of(weights, state),
+        config,
+        training,
+        None if words is None else words.read_text().split(),
+        heads,
+    )
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise FolderError(
+            path,
+            f"not a checkpoint that can be read without running code ({_first(error)})",
+        ) from error
+
+
+def _tensors_of(path: Path, state: Any) -> Tensors:
+    """Return numpy arrays, floats as float32, by their names on one GPU."""
+    if not isinstance(state, Mapping) or not state:
+        raise FolderError(path, "no tensors are in it")
+    odd = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise FolderError(path, f"{odd[0]} is no tensor", advice="is this a model's state?")
+    prefix = DISTRIBUTED if all(name.startswith(DISTRIBUTED) for name in state) else ""
+    return {
+        name.removeprefix(prefix): (one.float() if one.is_floating_point() else one).numpy()
+        for name, one in state.items()
+    }
+
+
+def _plain(settings: Any) -> Mapping[str, Any]:
+    if isinstance(settings, Namespace):
+        return vars(settings)
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
