@@ -248,14 +248,17 @@ class Audit:
             )
 
     def _without_frame(self) -> Iterator[Flag]:
-        """Flag records without an open reading frame, if the library is of a coding marker."""
-        live = self._store.live_rows
+        """Flag records without an open reading frame, if the library is of a coding marker.
+
+        Of records much longer than most (a mitogenome has many genes) the marker is looked at.
+        """
+        live, markers = self._store.live_rows, self._search.markers
         sample = live[:: max(1, len(live) // AT_ONCE)]
-        if not is_coding(self._store.sequences(sample, named=False)):
+        if not is_coding(markers.batch(sample)):
             return
         for start in range(0, len(live), AT_ONCE):
             rows = live[start : start + AT_ONCE]
-            shut = rows[~has_open_frame(self._store.sequences(rows, named=False))]
+            shut = rows[~has_open_frame(markers.batch(rows))]
             for record in np.flatnonzero(np.isin(self._search.rows, shut)):
                 yield from self._flags(
                     int(record),

@@ -9,6 +9,7 @@ from seqsearch.analytics.resolvability import FIELDS, Resolvability
 from seqsearch.encoders.base import Encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import unit
+from seqsearch.jobs.markers import Markers
 from seqsearch.jobs.selfsearch import SelfSearch
 from seqsearch.search.align import align
 from seqsearch.search.candidates import Candidates, align_candidates, alignments_of
@@ -122,16 +123,16 @@ def _within(store: IndexStore, search: SelfSearch, threads: int) -> Float32:
     identity = np.full(len(store.taxonomy), np.nan, np.float32)
     if pairs:
         taxon, one, other = np.array(pairs).T
-        identity[taxon] = _identities(search, one, other, threads)
+        identity[taxon] = _identities(search.markers, one, other, threads)
     return identity
 
 
-def _identities(search: SelfSearch, one: Int64, other: Int64, threads: int) -> Float32:
+def _identities(markers: Markers, one: Int64, other: Int64, threads: int) -> Float32:
     """Return (p,) float32: identities of pairs of rows."""
     distinct = np.unique(other)
-    references = search.markers.batch(distinct)
+    references = markers.batch(distinct)
     first, place = np.unique(one, return_inverse=True)
-    queries = search.markers.batch(first).take(place)
+    queries = markers.batch(first).take(place)
     found = align(queries, references, np.searchsorted(distinct, other)[:, None], threads)
     return np.asarray(found.supported_identity[:, 0], np.float32)
 

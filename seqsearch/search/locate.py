@@ -20,7 +20,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.runs.results import ALIGNED, EITHER, MINUS, PLUS, Hits
 from seqsearch.search.candidates import Candidates, align_candidates, find_candidates
 from seqsearch.search.retrieve import Retriever
-from seqsearch.tables import Float32, Int64
+from seqsearch.tables import Bool, Float32, Int64
 
 AT_ONCE = 2048  # windows that are encoded and searched together
 NEAREST = 8  # references looked at, a window
@@ -134,14 +134,21 @@ class Locator:
         """Return what is to be searched of queries, of which some are long."""
         start, end = np.zeros(len(batch), np.int64), batch.lengths
         long = np.flatnonzero(self.windows.are_long(end))
-        start[long], end[long] = self.locate(batch.take(long))
+        start[long], end[long], _ = self.locate(batch.take(long))
         cut = pieces(batch, np.arange(len(batch)), start, end)
         return Parts(SequenceBatch(batch.ids, cut.bytes, cut.offsets), start, batch.lengths)
 
-    def locate(self, batch: SequenceBatch) -> tuple[Int64, Int64]:
-        """Return (n,) int64 starts and ends, excluded, of the place in each query.
+    def locate(self, batch: SequenceBatch) -> tuple[Int64, Int64, Bool]:
+        """Find the place in each query.
 
         Of places that are as good the first is taken.
+
+        Returns
+        -------
+        (n,) int64, (n,) int64
+            Starts and ends, excluded.
+        (n,) bool
+            Whether the references read it the other way round.
         """
         owner, start = windows(batch.lengths, self.windows.size, self.windows.step)
         found = self._nearest(batch, owner, start)
@@ -205,8 +212,10 @@ def _best(owner: Int64, similarities: Float32, count: int) -> Int64:
 
 def _places(
     placed: Candidates, owner: Int64, start: Int64, end: Int64, lengths: Int64
-) -> tuple[Int64, Int64]:
+) -> tuple[Int64, Int64, Bool]:
     """Return where the best reference of each query would lie as a whole, the query permitting.
+
+    And whether it is the reverse complement that would.
 
     Parameters
     ----------
@@ -233,4 +242,4 @@ def _places(
     first, last = start[best] + first - left, start[best] + last + right
     is_told = np.isfinite(scores[best, column])
     first, last = np.where(is_told, first, start[best]), np.where(is_told, last, end[best])
-    return np.maximum(first, 0), np.minimum(last, lengths)
+    return np.maximum(first, 0), np.minimum(last, lengths), is_minus & is_told

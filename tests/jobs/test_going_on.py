@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from seqsearch.errors import FolderError
@@ -143,6 +144,31 @@ def test_it_goes_on(
     assert seen.told == change.resumed
     assert make(files, tmp_path / "other", Seen()).resumed == ""
     assert_same(tmp_path / "index", tmp_path / "other", hashes)
+
+
+def test_windows_of_long_references_go_on(
+    files: Path, tmp_path: Path, hashes: Any, small: None
+) -> None:
+    """Killed before the windows of genomes, among them, and behind."""
+    copy = shutil.copytree(files, tmp_path / "files")
+    records = (copy / "references.fasta").read_text().split(">")[1:]
+    rng = np.random.default_rng(4)
+    for i in (300, 301, 302):
+        records[i] += "".join(rng.choice(list("ACGT"), 60_000)) + "\n"
+    (copy / "references.fasta").write_text("".join(f">{record}" for record in records))
+    make(copy, tmp_path / "other", Seen())
+    store = IndexStore.open(tmp_path / "other")
+    among = np.flatnonzero(np.diff(store.spans.rows) == 0)
+    first, last, total = int(among[0]), int(among[-1]), len(store.spans)
+    assert total > store.rows + 300
+    store.close()
+    for at in (first // BLOCK, (first + last) // 2 // BLOCK, last // BLOCK + 3):
+        out = tmp_path / f"index{at}"
+        killed(("encode", at * BLOCK), copy, out)
+        resumed = make(copy, out, Seen()).resumed
+        done = at * BLOCK // (2 * BLOCK) * 2 * BLOCK
+        assert resumed in {f"{n:,} of {total:,} vectors written" for n in (done, done - 2 * BLOCK)}
+        assert_same(out, tmp_path / "other", hashes)
 
 
 def test_a_library_that_was_read_is_not_read_again(

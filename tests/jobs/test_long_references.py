@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from Bio.Seq import Seq
 
+from seqsearch.analytics.resolvability import read_resolvability
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.windows import Windows
 from seqsearch.index.manifest import read_manifest
@@ -251,7 +252,7 @@ def test_a_long_reference_is_asked_for_by_its_marker(index, mixed, records) -> N
         marker, found = own[texts.ids[at].as_py()], batch.sequence(at)
         assert min(len(marker), len(found)) > 0.8 * max(len(marker), len(found))
         middle = marker[150:-150]
-        assert middle in found or turned(middle) in found
+        assert middle in found  # as the others read it
     np.testing.assert_allclose(vectors, encoder.encode(batch), atol=1e-3)
     store.close()
 
@@ -267,3 +268,64 @@ def test_an_audit_of_a_library_with_long_references(bench, mixed) -> None:
     flags = audit_library(bench.index(bench.library(mixed))).to_pylist()
     long = {mixed[i].name for i in LONG}
     assert not {flag["ref_id"] for flag in flags if flag["problem"] == "off_marker"} & long
+
+
+def open_frames(text: str) -> str:
+    """A sequence without the stop codons of its first frame."""
+    codons = [text[i : i + 3] for i in range(0, len(text) - 2, 3)]
+    return "".join("C" + codon[1:] if codon in ("TAA", "TAG") else codon for codon in codons)
+
+
+def test_reading_frames_are_those_of_the_marker(bench, records) -> None:
+    """A genome is no pseudogene; one with a shift in the marker may be."""
+    coding = [replace(record, sequence=open_frames(record.sequence)) for record in records]
+    shifted = LONG[3], LONG[8]
+    for i in LONG:
+        text, (before, behind) = coding[i].sequence, flanks(i)
+        own = text[:300] + text[302:] if i in shifted else text
+        coding[i] = replace(coding[i], sequence=before + (turned(own) if i % 2 else own) + behind)
+    flags = audit_library(bench.index(bench.library(coding))).to_pylist()
+    shut = {flag["ref_id"] for flag in flags if flag["problem"] == "stop_codons"}
+    assert shut == {coding[i].name for i in shifted}
+
+
+@pytest.fixture(scope="module")
+def learned(module_bench, records, mixed) -> list[Path]:
+    """Calibrated indexes: of the records, and of these with some in flanks."""
+    return [
+        module_bench.index(module_bench.library(one), calibrate=True) for one in (records, mixed)
+    ]
+
+
+def test_long_references_change_no_calibration_much(learned, mixed, reads) -> None:
+    """Each record is asked for by its marker, so that probabilities are about as they were."""
+    tables = []
+    for index in learned:
+        manifest = read_manifest(index)
+        assert manifest.calibration
+        about = json.loads((index / manifest.calibration).read_text())["about"]
+        tables.append(about["reliability"]["aligned"]["default"])
+    for rank, plain in tables[0].items():
+        assert tables[1][rank]["right"] == pytest.approx(plain["right"], abs=0.03), rank
+        assert tables[1][rank]["ece"] == pytest.approx(plain["ece"], abs=0.03), rank
+    batch = SequenceBatch.from_clean(*zip(*((n, s.encode()) for n, s in reads[:12]), strict=True))
+    answers = []
+    for index in learned:
+        with open_index(index, threads=2) as opened:
+            answers.append(opened.classify(batch).to_pylist())
+    assert len(answers[0]) == len(answers[1]) == 12
+
+
+def test_long_references_are_told_apart_by_their_markers(learned, mixed) -> None:
+    tables = []
+    for index in learned:
+        store = IndexStore.open(index)
+        found = read_resolvability(index / store.manifest.resolvability).table.to_pylist()
+        tables.append({line["lineage"]: line for line in found})
+        store.close()
+    assert tables[0].keys() == tables[1].keys()
+    for lineage, plain in tables[0].items():
+        other = tables[1][lineage]
+        assert other["records"] == plain["records"]
+        for name in ("identity_within", "identity_other"):
+            assert other[name] == pytest.approx(plain[name], abs=0.02), (lineage, name)

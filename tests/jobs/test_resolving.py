@@ -12,8 +12,11 @@ from seqsearch.dna.simulation import simulate_library
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.demo import write_library
+from seqsearch.jobs.inspecting import encoder_of
+from seqsearch.jobs.markers import Markers
 from seqsearch.jobs.opened import open_index
 from seqsearch.jobs.resolving import _identities
+from seqsearch.search.retrieve import open_retriever
 from seqsearch.settings import BuildSettings
 
 
@@ -47,7 +50,8 @@ def test_identities_are_those_of_all_pairs(index: Path) -> None:
     one, other = np.triu_indices(len(rows), 1)
     identity = np.ones(len(one))
     apart = rows[one] != rows[other]
-    identity[apart] = _identities(store, rows[one][apart], rows[other][apart], 0)
+    markers = Markers(store, encoder_of(store), open_retriever(store))
+    identity[apart] = _identities(markers, rows[one][apart], rows[other][apart], 0)
     for line in found.table.to_pylist():
         (taxon,) = {int(s) for s in species if names[s] == line["name"]}
         a, b = species[one] == taxon, species[other] == taxon

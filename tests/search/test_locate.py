@@ -44,7 +44,7 @@ def test_no_more_is_aligned_than_surrounds_a_few_windows(index: Index, monkeypat
 
     monkeypatch.setattr(locate, "align_candidates", watched)
     queries = random_batch([300_000, 9_000], 1)
-    start, end = locator(index).locate(queries)
+    start, end, _ = locator(index).locate(queries)
     assert len(looked_at) == 2 * locate.PLACES
     assert max(looked_at) <= index.windows.size + 2 * index.windows.longest
     assert ((start >= 0) & (start < end) & (end <= queries.lengths)).all()
@@ -64,7 +64,8 @@ def test_the_place_is_the_reference_cut_at_the_ends_of_the_query(index: Index) -
             ["in", "left", "right"],
             [t.encode() for t in (flank + text + flank, cut + flank, flank + text[: -size // 3])],
         )
-        start, end = locator(index).locate(queries)
+        start, end, is_turned = locator(index).locate(queries)
+        assert is_turned.tolist() == [turned] * 3
         assert [start[0], end[0]] == [5000, 5000 + size], turned
         assert [start[1], end[1]] == [0, len(cut)]
         assert [start[2], end[2]] == [5000, queries.lengths[2]]
@@ -75,7 +76,7 @@ def test_unknown_bases_are_like_nothing(index: Index) -> None:
     unknown, flank = "N" * 4000, random_batch([3000], 5).sequence(0)
     queries = [unknown + text[:300] + unknown, flank + unknown + text[100:500] + unknown + flank]
     batch = SequenceBatch.from_clean(["alone", "scaffold"], [q.encode() for q in queries])
-    start, end = locator(index).locate(batch)
+    start, end, _ = locator(index).locate(batch)
     assert (start <= [4000, 7000]).all()
     assert (end >= [4300, 7400]).all()
     assert end[1] - start[1] <= 1.2 * len(text)
