@@ -48,6 +48,13 @@ def build(
         str,
         typer.Option("--vectors", help="float16, int8, or auto: 8 bits for large libraries."),
     ] = "auto",
+    windows: Annotated[
+        bool,
+        typer.Option(
+            "--windows/--no-windows",
+            help="Several vectors for references much longer than most, as genomes among barcodes.",
+        ),
+    ] = True,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate/--no-calibrate", help="Calibrate probabilities on this library."),
@@ -74,6 +81,7 @@ def build(
     from seqsearch.jobs.build import build_index
     from seqsearch.settings import BuildSettings
 
+    settings = BuildSettings(encoder, search, vectors, calibrate, device, threads, memory, windows)
     with progress(quiet) as report:
         change = build_index(
             libraries,
@@ -83,7 +91,7 @@ def build(
             marker=marker,
             overwrite=overwrite,
             exclude=exclude,
-            settings=BuildSettings(encoder, search, vectors, calibrate, device, threads, memory),
+            settings=settings,
             progress=report,
         )
     _say_change(change, quiet, json)

@@ -244,6 +244,21 @@ def test_index_build_that_was_stopped_goes_on(
     assert lines[-1].startswith(f"{index}: 2 unique sequences of 2 records")
 
 
+def test_index_build_with_windows_and_without(tmp_path: Path, command: Any) -> None:
+    genome, fasta = "ACGTTAGCCATTGACCA" * 100, tmp_path / "library.fasta"
+    records = [f">r{i} g__Apis;s__Apis sp{i}\n{genome[i : i + 250]}\n" for i in range(30)]
+    fasta.write_text("".join([*records, f">genome g__Apis;s__Apis sp99\n{genome}\n"]))
+    build = ("index", "build", fasta, "--no-calibrate", "-o")
+    told = {}
+    for option in ("--windows", "--no-windows"):
+        assert command(*build, tmp_path / option, option).status == 0
+        told[option] = json.loads(command("index", "info", tmp_path / option, "--json").out)
+    assert told["--windows"]["counts"]["vectors"] > told["--no-windows"]["counts"]["vectors"]
+    rows = told["--no-windows"]["counts"]["rows"]
+    assert told["--no-windows"]["counts"]["vectors"] == rows
+    assert f"none, {rows} vectors" in command("index", "info", tmp_path / "--no-windows").out
+
+
 def test_index_build_with_too_little_memory(more_bees: Path, tmp_path: Path, fails: Any) -> None:
     build = ("index", "build", more_bees, "-o", tmp_path / "index", "--memory")
     assert fails(*build, "9 lives", status=2) == (
