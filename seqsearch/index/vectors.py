@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from seqsearch.errors import FolderError
 from seqsearch.tables import ArrayWriter, Float32, Int64, mapped_array
@@ -172,10 +173,11 @@ class Vectors:
 
     def take(self, places: Int64) -> Float32:
         """Return (p, d) float32: some vectors, as they are stored (of about length 1)."""
-        wide: Float32 = self.numbers[places].astype(np.float32)
         if self.kind == "int8":
-            wide *= np.repeat(self.scales[places], PART, axis=1)[:, : self.dim]
-        return wide
+            wide = np.empty((len(places), self.dim), np.float32)
+            _widen(self.numbers, self.scales, places, wide)
+            return wide
+        return self.numbers[places].astype(np.float32)
 
     def release(self) -> None:
         """Give back the memory that reading through all of it took; what is needed is read again.
@@ -185,3 +187,14 @@ class Vectors:
         for array in (self.numbers, self.scales):
             if isinstance(array.base, mmap.mmap):
                 array.base.madvise(mmap.MADV_DONTNEED)
+
+
+@njit(nogil=True, cache=True)
+def _widen(numbers: Int8, scales: Float32, places: Int64, wide: Float32) -> None:
+    """Write 8-bit vectors at some places as float32, in one pass over both."""
+    for i in range(len(places)):
+        place = places[i]
+        for part in range(scales.shape[1]):
+            scale = scales[place, part]
+            for j in range(part * PART, min((part + 1) * PART, numbers.shape[1])):
+                wide[i, j] = numbers[place, j] * scale

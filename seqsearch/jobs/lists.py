@@ -117,6 +117,8 @@ class _Maker:
     ) -> None:
         self._segments, self._spans, self._live = segments, spans, live
         self._threads = threads
+        self._is_live = np.zeros(len(spans), np.bool_)
+        self._is_live[live] = True
         self._encoder = encoder
         self._sketch = Sketch.draw(encoder.dim, encoder.leading)
 
@@ -129,9 +131,7 @@ class _Maker:
         lists = self._trained()
         question = Question(queries, self._fill(lists, queries, folder))
         codes = Codes(*(mapped_array(folder / name) for name in CODES))
-        is_gone = np.ones(len(self._spans), np.bool_)
-        is_gone[self._live] = False
-        searched = InvertedLists(self._sketch, lists, [(0, codes)], is_gone)
+        searched = InvertedLists(self._sketch, lists, [(0, codes)], ~self._is_live)
         found = self._tuned(searched, lists.count, codes.bytes_each, question)
         if found is None:
             return None
@@ -187,8 +187,8 @@ class _Maker:
                 files[0].append(codes.numbers)
                 files[1].append(codes.scales)
                 files[2].append(codes.signs)
-                is_live = np.isin(numbers, self._live, assume_unique=True)
-                own, block = numbers[is_live], block[is_live]
+                kept = self._is_live[numbers]
+                own, block = numbers[kept], block[kept]
                 lists.add(self._sketch.of(block, self._threads), own, self._threads)
                 nearest.look_at(queries @ block.T, own, threads=self._threads)
         return _ten_nearest(nearest)
