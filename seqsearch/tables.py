@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import math
+import mmap
 import os
 import re
 import shutil
@@ -247,6 +248,12 @@ def mapped_array(path: Path) -> np.ndarray[Any, Any]:
         if array.size:
             raise
         return array
+
+
+def advise(array: np.ndarray[Any, Any], advice: int) -> None:
+    """Tell the system how a memory-mapped array is read (`mmap.MADV_...`); others are left."""
+    if isinstance(array.base, mmap.mmap):
+        array.base.madvise(advice)
 
 
 def write_json(value: dict[str, Any], path: Path) -> None:

@@ -4,11 +4,13 @@ A query looks into the lists whose centres are nearest to it. All vectors there 
 half a byte for every two dimensions of their sketch (index/sketch.py; product quantisation, Jégou
 et al. 2011, scanned as in André et al. 2017: FAISS's IVFPQFastScan); the best of these, some
 hundreds, by codes (index/codes.py); the best of those in full (search/retrieve.py). How many lists
-are looked into and how many are compared by codes is measured when the lists are made.
+are looked into and how many are compared by codes is measured when the lists are made, and is
+each query's own: most have all that is near in a few lists, some in hundreds.
 """
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ from seqsearch.index.flat import load_faiss
 from seqsearch.index.sketch import MULTIPLE, Sketch
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import Int8, unit
-from seqsearch.tables import Bool, Float32, Int64, mapped_array
+from seqsearch.tables import Bool, Float32, Int64, advise, mapped_array
 from seqsearch.threads import resolve_threads, spread
 
 KIND = "ivf"
@@ -43,6 +45,43 @@ FARTHER = 4  # times as far a search goes on where it found too few
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How far a search goes.
+
+    Attributes
+    ----------
+    probes : int
+        Lists that a query looks into, at most.
+    reach : float
+        So much less similar to it than the nearest one's may the centre of another list be.
+    compared : int
+        Vectors compared by codes, a query, at most.
+    margin : float
+        So much less similar, by sketches, than the last one wanted may another vector be.
+    """
+
+    probes: int
+    reach: float
+    compared: int
+    margin: float
+
+    def farther(self, lists: int, vectors: int) -> Effort:
+        """Return a greater effort; where it takes all lists or vectors, without bounds."""
+        probes, compared = min(self.probes * FARTHER, lists), min(self.compared * FARTHER, vectors)
+        return Effort(
+            probes,
+            self.reach * FARTHER if probes < lists else np.inf,
+            compared,
+            self.margin * FARTHER if compared < vectors else np.inf,
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self.reach == self.margin == np.inf
+
+
+@dataclass(frozen=True)
 class Plan:
     """How inverted lists are searched.
 
@@ -50,12 +89,13 @@ class Plan:
     ----------
     width : int
         Dimensions of a sketch.
-    lists, probes : int
-        How many there are, and how many a query looks into.
-    compared : int
-        Vectors compared by codes, a query.
+    lists : int
+        How many there are.
+    effort : Effort
     rows : int
         Vectors of the index below this number are in the files; there mostly is one a row.
+    looked_into, looked_at : float
+        Lists, and vectors compared by codes, of a query on average.
     recall : float
         Share of the ten nearest found, measured on disturbed references: what is as similar as the
         exact tenth counts.
@@ -63,9 +103,10 @@ class Plan:
 
     width: int
     lists: int
-    probes: int
-    compared: int
+    effort: Effort
     rows: int
+    looked_into: float
+    looked_at: float
     recall: float
 
     def as_dict(self, folder: str) -> dict[str, Any]:
@@ -75,7 +116,8 @@ class Plan:
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Plan:
         """Return the plan of a manifest."""
-        return cls(**{name: entry[name] for name in cls.__dataclass_fields__})
+        values = {name: entry[name] for name in cls.__dataclass_fields__}
+        return cls(**{**values, "effort": Effort(**values["effort"])})
 
 
 class Lists:
@@ -143,13 +185,35 @@ class Lists:
         self._faiss.omp_set_num_threads(threads)
         self.index.add_with_ids(sketches, numbers)
 
-    def search(self, sketches: Float32, probes: int, count: int, threads: int) -> Int64:
-        """Return (n, count) int64: about the nearest in the lists near queries; -1 filled."""
-        near, products = self._nearest.nearest(sketches, min(probes, self.count), threads)
+    def near(
+        self, sketches: Float32, probes: int, reach: float, threads: int
+    ) -> tuple[Int64, Float32]:
+        """Return the lists near to queries; see `Centers.nearest`."""
+        return self._nearest.nearest(sketches, min(probes, self.count), threads, reach)
+
+    def search(
+        self, sketches: Float32, near: tuple[Int64, Float32], count: int, threads: int
+    ) -> tuple[Int64, Float32]:
+        """Find about the nearest vectors in some lists.
+
+        Parameters
+        ----------
+        sketches : (n, width) float32
+        near : (n, p) int64 and (n, p) float32
+            As the method of that name returns them.
+        count, threads : int
+
+        Returns
+        -------
+        (n, count) int64
+            The most similar first; -1: no more.
+        (n, count) float32
+            About their products with the queries.
+        """
         self._faiss.omp_set_num_threads(threads)
-        self.index.nprobe = near.shape[1]
-        numbers: Int64 = self.index.search_preassigned(sketches, count, near, products)[1]
-        return numbers
+        self.index.nprobe = near[0].shape[1]
+        products, numbers = self.index.search_preassigned(sketches, count, *near)
+        return numbers, products
 
 
 class InvertedLists:
@@ -168,7 +232,7 @@ class InvertedLists:
     def __init__(
         self, sketch: Sketch, lists: Lists, codes: Sequence[tuple[int, Codes]], is_gone: Bool
     ) -> None:
-        self._sketch, self._lists, self._codes, self._is_gone = sketch, lists, codes, is_gone
+        self.sketch, self.lists, self._codes, self._is_gone = sketch, lists, codes, is_gone
 
     @classmethod
     def open(cls, store: IndexStore, threads: int) -> tuple[InvertedLists, Plan]:
@@ -184,6 +248,8 @@ class InvertedLists:
         arrays = [mapped_array(folder / name) for name in CODES]
         if {len(array) for array in arrays} != {plan.rows} or arrays[1].ndim != 2:
             raise _damaged(folder)
+        for array in arrays:
+            advise(array, mmap.MADV_WILLNEED)  # hundreds are read for each query
         codes = [(0, Codes(*arrays))]
         leading = codes[0][1].numbers.shape[1]
         later = np.arange(plan.rows, len(store.spans))
@@ -198,9 +264,7 @@ class InvertedLists:
         is_gone[store.spans.numbers_of(store.removed)] = True
         return cls(sketch, lists, codes, is_gone), plan
 
-    def search(
-        self, queries: Float32, count: int, probes: int, compared: int, threads: int = 0
-    ) -> Int64:
+    def search(self, queries: Float32, count: int, effort: Effort, threads: int = 0) -> Int64:
         """Return (n, count) int64: about the most similar vectors, in any order; -1: no more.
 
         Parameters
@@ -208,8 +272,7 @@ class InvertedLists:
         queries : (n, d) float32
             Of length 1.
         count : int
-        probes, compared : int
-            See `Plan`.
+        effort : Effort
         threads : int
         """
         threads = resolve_threads(threads)
@@ -218,22 +281,28 @@ class InvertedLists:
         wanted = min(count, size - int(np.count_nonzero(self._is_gone)))
         todo = np.arange(len(queries))
         while len(todo):
-            step = max(1, AT_ONCE // compared)
+            step = max(1, AT_ONCE // effort.compared)
             for start in range(0, len(todo), step):
                 some = todo[start : start + step]
-                found[some] = self._search(queries[some], count, probes, compared, threads)
-            if compared >= size and probes >= self._lists.count:
+                found[some] = self._search(queries[some], count, effort, threads)
+            if effort.is_whole:
                 break
             # Where most of what lies near was taken out, it is looked for farther away.
             todo = todo[np.count_nonzero(found[todo] >= 0, axis=1) < wanted]
-            compared = min(compared * FARTHER, size)
-            probes = min(probes * FARTHER, self._lists.count)
+            effort = effort.farther(self.lists.count, size)
         return found
 
-    def _search(
-        self, queries: Float32, count: int, probes: int, compared: int, threads: int
-    ) -> Int64:
-        near = self._lists.search(self._sketch.of(queries, threads), probes, compared, threads)
+    def scan(
+        self, queries: Float32, probes: int, reach: float, count: int, threads: int
+    ) -> tuple[Int64, Float32]:
+        """Find about the nearest vectors by sketches alone; see `Lists.search`."""
+        sketches = self.sketch.of(queries, threads)
+        near = self.lists.near(sketches, probes, reach, threads)
+        return self.lists.search(sketches, near, count, threads)
+
+    def _search(self, queries: Float32, count: int, effort: Effort, threads: int) -> Int64:
+        compared = max(effort.compared, count)
+        near, products = self.scan(queries, effort.probes, effort.reach, compared, threads)
         leading = self._codes[0][1].numbers.shape[1]
         codes, trailing = codes_of(queries, leading), queries[:, leading:]
         shares = np.einsum("ij,ij->i", trailing, trailing)
@@ -243,6 +312,7 @@ class InvertedLists:
         def task(start: int, stop: int) -> None:
             some = slice(start, stop)
             own = (codes.numbers[some], codes.scales[some], codes.signs[some])
+            leave_out(near[some], products[some], count, effort.margin)
             for first, part in self._codes:
                 others = (part.numbers, part.scales, part.signs)
                 _compare(own, shares[some], near[some], first, others, cosines[some])
@@ -294,6 +364,29 @@ def _damaged(folder: Path) -> FolderError:
 
 def _unreadable(folder: Path) -> FolderError:
     return FolderError(folder / LISTS, "not readable lists", advice="build the index again")
+
+
+@njit(nogil=True, cache=True)
+def leave_out(near: Int64, products: Float32, count: int, margin: float) -> None:
+    """Put -1 in the place of vectors that are too far behind the last one wanted.
+
+    Parameters
+    ----------
+    near : (n, c) int64
+        The most similar first; changed.
+    products : (n, c) float32
+    count : int
+        How many are wanted.
+    margin : float
+        See `Effort`.
+    """
+    last = min(count, near.shape[1]) - 1
+    for i in range(len(near)):
+        least = products[i, last] - margin
+        for k in range(last + 1, near.shape[1]):
+            if products[i, k] < least:
+                near[i, k:] = -1
+                break
 
 
 @njit(nogil=True, cache=True)

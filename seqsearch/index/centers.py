@@ -29,7 +29,9 @@ class Centers:
         tiles = padded.reshape(-1, TILE, width)
         self._tiles = np.ascontiguousarray(tiles.transpose(0, 2, 1))
 
-    def nearest(self, queries: Float32, count: int, threads: int) -> tuple[Int64, Float32]:
+    def nearest(
+        self, queries: Float32, count: int, threads: int, reach: float = np.inf
+    ) -> tuple[Int64, Float32]:
         """Return the lists nearest to each query, in any order, and the products.
 
         Parameters
@@ -38,26 +40,34 @@ class Centers:
         count : int
             At most the number of lists.
         threads : int
+        reach : float
+            Lists whose product is so much less than the nearest's are left out.
 
         Returns
         -------
-        (n, count) int64
-        (n, count) float32
+        (n, p) int64
+            p, at most `count`, is the most that a query has; -1: no more.
+        (n, p) float32
+            Where there is no more, the product of the nearest: FAISS rounds by their range.
         """
         near = np.empty((len(queries), count), np.int64)
         products = np.empty((len(queries), count), np.float32)
+        filled = np.zeros(len(queries), np.int64)
 
         def task(start: int, stop: int) -> None:
             for first in range(start, stop, QUERIES):
                 some = slice(first, min(first + QUERIES, stop))
-                _nearest(queries[some], self._tiles, self._lists, near[some], products[some])
+                sums = _products(queries[some], self._tiles)
+                _choose(sums, self._lists, reach, near[some], products[some], filled[some])
 
         spread(task, len(queries), threads)
-        return near, products
+        most = int(filled.max(initial=1))
+        return np.ascontiguousarray(near[:, :most]), np.ascontiguousarray(products[:, :most])
 
 
 @njit(nogil=True, cache=True)
-def _nearest(queries: Float32, tiles: Float32, lists: int, near: Int64, products: Float32) -> None:
+def _products(queries: Float32, tiles: Float32) -> Float32:
+    """(at least n, at least lists) float32: products with all centres."""
     count, width = len(queries), queries.shape[1]
     padded = np.zeros((-(-count // TOGETHER) * TOGETHER, -(-width // 2) * 2), np.float32)
     padded[:count, :width] = queries
@@ -68,7 +78,7 @@ def _nearest(queries: Float32, tiles: Float32, lists: int, near: Int64, products
         for i in range(0, len(padded), TOGETHER):
             _multiply(padded[i : i + TOGETHER], tiles[t], part)
             sums[i : i + TOGETHER, first:last] = part
-    _choose(sums, lists, near, products)
+    return sums
 
 
 @njit(nogil=True, cache=True)
@@ -90,12 +100,17 @@ def _multiply(queries: Float32, tile: Float32, sums: Float32) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _choose(sums: Float32, lists: int, near: Int64, products: Float32) -> None:
+def _choose(
+    sums: Float32, lists: int, reach: float, near: Int64, products: Float32, filled: Int64
+) -> None:
     """Choose the lists with the largest products; of equal ones at the end, the first."""
     count = near.shape[1]
     for i in range(len(near)):
         own = sums[i, :lists]
-        least = np.partition(own, lists - count)[lists - count]
+        best = own.max()
+        least = np.float32(best - reach)
+        if np.count_nonzero(own >= least) > count:
+            least = np.partition(own, lists - count)[lists - count]
         at = 0
         for tied in (False, True):
             for k in range(lists):
@@ -103,3 +118,5 @@ def _choose(sums: Float32, lists: int, near: Int64, products: Float32) -> None:
                 if chosen and at < count:
                     near[i, at], products[i, at] = k, own[k]
                     at += 1
+        near[i, at:], products[i, at:] = -1, best
+        filled[i] = at

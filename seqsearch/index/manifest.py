@@ -12,7 +12,7 @@ from seqsearch.errors import FolderError
 from seqsearch.index.building import unfinished
 from seqsearch.tables import flush_to_disk, sha256_of, whole_file, write_json
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CURRENT = "manifest.json"
 HISTORY = "manifests"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from seqsearch.index.catalog import Catalog, Votes
 from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
 from seqsearch.index.segments import Segment, live_labels, pieces_of, sequences_of, spans_of
 from seqsearch.index.spans import Spans
-from seqsearch.tables import Float32, Int32, Int64, to_numpy
+from seqsearch.memory import available_memory
+from seqsearch.tables import Float32, Int32, Int64, advise, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
 
@@ -134,6 +136,16 @@ class IndexStore:
     def vector_keys(self) -> UInt64:
         """(vectors,) uint64: the order key of each vector's row."""
         return self.order_keys if self.spans.are_rows else self.order_keys[self.spans.rows]
+
+    def expect_random_reads(self) -> None:
+        """Tell the system that rows are read here and there, where memory does not hold them all.
+
+        Left to itself it reads ahead of each, megabytes on some machines, and drops what is needed.
+        """
+        arrays = [a for s in self.segments for a in (s.vectors.numbers, s.sequences)]
+        if sum(array.nbytes for array in arrays) > available_memory() // 2:
+            for array in arrays:
+                advise(array, mmap.MADV_RANDOM)
 
     def live_labels(self) -> pa.Table:
         """Return one line a live record, rank columns of the whole index filled with null."""

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from seqsearch.errors import FolderError
-from seqsearch.tables import ArrayWriter, Float32, Int64, mapped_array
+from seqsearch.tables import ArrayWriter, Float32, Int64, advise, mapped_array
 
 KINDS = ("float16", "int8")
 PART = 256  # numbers that share a scale, of 8-bit vectors
@@ -185,8 +185,7 @@ class Vectors:
         Pages of a mapped file count as a process's own while it holds them.
         """
         for array in (self.numbers, self.scales):
-            if isinstance(array.base, mmap.mmap):
-                array.base.madvise(mmap.MADV_DONTNEED)
+            advise(array, mmap.MADV_DONTNEED)
 
 
 @njit(nogil=True, cache=True)

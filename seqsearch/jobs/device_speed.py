@@ -145,7 +145,7 @@ def searching_of(store: IndexStore, queries: int, count: int) -> Work:
     seen = all_of_them
     if store.manifest.ann["type"] != "exact":
         plan = Plan.from_dict(store.manifest.ann)
-        seen = all_of_them * min(1.0, plan.probes / plan.lists)
+        seen = all_of_them * plan.looked_into / plan.lists
     moved = 2 * dim * all_of_them / queries + 8 * seen + (2 + 8 + 8) * dim * (count + EXTRA)
     return Work(copied=0.0, moved=moved, multiplied=2 * dim * seen)
 

@@ -235,6 +235,6 @@ def _search_text(ann: dict[str, Any]) -> str:
         return "exact"
     plan = Plan.from_dict(ann)
     return (
-        f"{ann['type']}: {plan.probes} of {plan.lists} lists by {plan.width} dimensions, "
-        f"{plan.compared:,} rows compared by codes, recall@10 {plan.recall:.3f}"
+        f"{ann['type']}: about {plan.looked_into:.0f} of {plan.lists} lists by {plan.width} "
+        f"dimensions, {plan.looked_at:,.0f} rows compared by codes, recall@10 {plan.recall:.3f}"
     )

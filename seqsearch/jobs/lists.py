@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqsearch.encoders.base import Encoder
-from seqsearch.index.ann import BITS, BLOCK, CODES, InvertedLists, Lists, Plan, save_lists
+from seqsearch.index.ann import BLOCK, CODES, InvertedLists, Lists, Plan, save_lists
 from seqsearch.index.codes import WORD, Codes, codes_of
 from seqsearch.index.segments import Segment, pieces_of, spans_of
-from seqsearch.index.sketch import MULTIPLE, Sketch
+from seqsearch.index.sketch import Sketch
 from seqsearch.index.spans import Spans
 from seqsearch.index.vectors import unit
 from seqsearch.index.writer import IndexWriter
 from seqsearch.jobs.nearest import Nearest
+from seqsearch.jobs.tuning import RECALL, Question, tuned_effort
 from seqsearch.tables import ArrayWriter, Float32, Int64, delete, mapped_array
 from seqsearch.threads import resolve_threads
 from seqsearch.training.augmentation import Augmentation, augment
 
 EXACT = {"type": "exact"}
 LEAST_ROWS = 10_000  # with fewer, exact search is as fast
-RECALL = 0.99  # of the ten nearest, to be reached by a plan
 ASKED = 600  # disturbed references that recall is measured on
 DISTURBED = Augmentation(crop=0.5, shortest=200, substitutions=0.1, indels=0.01)
 UNLISTED = 0.25  # share of the listed that may join them in memory
@@ -33,34 +32,7 @@ MOST_UNLISTED = 20_000  # vectors that do: some two seconds each time that an in
 KEPT = 50  # nearest of a query that ties with its tenth are looked for among
 TRAINED = 40  # rows a list that its centre is found from
 MOST_LISTS = 8192  # more cost more to find than they spare
-BEST = 66  # rows compared in full as plans are measured: a query's 50 candidates, and some
-COMPARED = (256, 512, 1024, 2048, 4096, 8192)
-PROBES = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
-READ = 2  # what a byte read here and there costs beside one that is scanned, in time
-
-
-@dataclass(frozen=True)
-class Question:
-    """What plans are measured by.
-
-    Attributes
-    ----------
-    queries : (q, d) float32
-        Of length 1.
-    near : list of set of int
-        Vectors that are as similar to each query as its exact tenth, by whole vectors.
-    """
-
-    queries: Float32
-    near: list[set[int]]
-
-    def recall(self, found: Int64) -> float:
-        """Return the share of the ten nearest that is among the vectors found."""
-        shares = [
-            min(10, len(wanted & set(own))) / min(10, len(wanted))
-            for wanted, own in zip(self.near, found.tolist(), strict=True)
-        ]
-        return float(np.mean(shares))
+MOST_EXACT = 100_000  # vectors that are compared one by one rather than found at a lower recall
 
 
 def search_plan(
@@ -129,16 +101,22 @@ class _Maker:
         """
         queries = self._disturbed()
         lists = self._trained()
-        question = Question(queries, self._fill(lists, queries, folder))
+        nearest = self._fill(lists, queries, folder)
         codes = Codes(*(mapped_array(folder / name) for name in CODES))
         searched = InvertedLists(self._sketch, lists, [(0, codes)], ~self._is_live)
-        found = self._tuned(searched, lists.count, codes.bytes_each, question)
-        if found is None:
+        question = Question.of(queries, nearest, searched, self._vectors)
+        tuned = tuned_effort(searched, codes.bytes_each, question, self._threads)
+        if tuned.recall < RECALL and len(self._live) < MOST_EXACT:
             return None
         save_lists(lists, self._sketch, folder)
-        probes, compared, recall = found
-        rows, width = len(self._spans), self._sketch.width
-        return Plan(width, lists.count, probes, compared, rows, round(recall, 4))
+        return Plan(
+            self._sketch.width, lists.count, tuned.effort, len(self._spans),
+            round(tuned.lists, 1), round(tuned.vectors, 1), round(tuned.recall, 4),
+        )  # fmt: skip
+
+    def _vectors(self, numbers: Int64) -> Float32:
+        """Return the vectors of ascending numbers."""
+        return np.concatenate([unit(own) for _, own in _blocks(self._segments, numbers)])
 
     def _disturbed(self) -> Float32:
         """Return vectors of references, or windows, with substitutions, half of them cut."""
@@ -160,15 +138,8 @@ class _Maker:
         ]
         return Lists.train(np.concatenate(sketches), count, self._threads)
 
-    def _fill(self, lists: Lists, queries: Float32, folder: Path) -> list[set[int]]:
-        """Put vectors into lists, write their codes, and find what is nearest to each query.
-
-        Returns
-        -------
-        list of set of int
-            Each query's ten nearest, by whole vectors; those as similar as the tenth are among
-            them.
-        """
+    def _fill(self, lists: Lists, queries: Float32, folder: Path) -> Nearest:
+        """Put vectors into lists, write their codes, and find what is nearest to each query."""
         nearest = Nearest(len(queries), KEPT)
         leading = self._encoder.leading
         words = -(-(self._encoder.dim - leading) // WORD)
@@ -191,25 +162,7 @@ class _Maker:
                 own, block = numbers[kept], block[kept]
                 lists.add(self._sketch.of(block, self._threads), own, self._threads)
                 nearest.look_at(queries @ block.T, own, threads=self._threads)
-        return _ten_nearest(nearest)
-
-    def _tuned(
-        self, searched: InvertedLists, lists: int, size: int, question: Question
-    ) -> tuple[int, int, float] | None:
-        """Return probes, rows compared by codes and recall of the cheapest plan that reaches it."""
-        best, cheapest = None, np.inf
-        scanned = self._sketch.width / MULTIPLE * BITS / 8 * len(self._live) / lists
-        for compared in (c for c in COMPARED if c < len(self._live) / 2):
-            for probes in (p for p in PROBES if p < lists / 2):
-                cost = probes * scanned + READ * compared * size
-                if cost >= cheapest:
-                    break
-                found = searched.search(question.queries, BEST, probes, compared, self._threads)
-                recall = question.recall(found)
-                if recall >= RECALL:
-                    best, cheapest = (probes, compared, recall), cost
-                    break
-        return best
+        return nearest
 
 
 def _blocks(segments: list[Segment], numbers: Int64) -> Iterator[tuple[Int64, Float32]]:
@@ -221,10 +174,3 @@ def _blocks(segments: list[Segment], numbers: Int64) -> Iterator[tuple[Int64, Fl
             some = own[start : start + BLOCK]
             yield some, segment.vectors.take(some - first)
         segment.vectors.release()
-
-
-def _ten_nearest(nearest: Nearest) -> list[set[int]]:
-    """Return for each query the vectors that are as similar as its tenth, or more."""
-    numbers, products = nearest.found()
-    is_near = (numbers >= 0) & (products >= products[:, 9:10] - 1e-6)
-    return [set(own[near].tolist()) for own, near in zip(numbers, is_near, strict=True)]

@@ -179,6 +179,7 @@ class Index:
         if taxon not in self._retrievers:
             rows = None if taxon is None else self.store.rows_below(taxon)
             self._retrievers[taxon] = open_retriever(self.store, self.threads, rows, self.devices)
+            self.store.expect_random_reads()
         return self._retrievers[taxon]
 
     def _draw(self, found: Searched, settings: QuerySettings) -> pa.Table:

@@ -71,34 +71,34 @@ class DeviceRetriever:
 
     def search(self, vectors: Vectors, count: int) -> tuple[Int64, Float32]:
         """Return the nearest of the index; see `Retriever`."""
-        (numbers, cosines), reach = self._search(vectors, count, 1), 1
+        (numbers, cosines), farther = self._search(vectors, count, 1), 1
         wanted = min(count, self._rows)
-        while wanted and not all(one.is_all(reach) for one in self._searchers):
+        while wanted and not all(one.is_all(farther) for one in self._searchers):
             # Where most of what lies near was taken out, it is looked for farther away.
             short = np.flatnonzero(numbers[:, wanted - 1] < 0)
             if not len(short):
                 break
-            reach *= FARTHER
+            farther *= FARTHER
             some = self._on_host(vectors)[short]
-            numbers[short], cosines[short] = self._search(some, count, reach)
+            numbers[short], cosines[short] = self._search(some, count, farther)
         return numbers, cosines
 
-    def _search(self, vectors: Vectors, count: int, reach: int) -> tuple[Int64, Float32]:
+    def _search(self, vectors: Vectors, count: int, farther: int) -> tuple[Int64, Float32]:
         if self._has_shares:
-            return self._merged(self._on_host(vectors), count, reach)
+            return self._merged(self._on_host(vectors), count, farther)
         parts: Sequence[Handed | Float32]
         if isinstance(vectors, np.ndarray):
             parts = [vectors[a:b] for a, b in shares(len(vectors), len(self._searchers))]
         else:
             parts = vectors.parts
-        found = self._ask(parts, count, reach)
+        found = self._ask(parts, count, farther)
         return np.concatenate([one for one, _ in found]), np.concatenate([two for _, two in found])
 
     def _ask(
-        self, parts: Sequence[Handed | Float32], count: int, reach: int
+        self, parts: Sequence[Handed | Float32], count: int, farther: int
     ) -> list[tuple[Int64, Float32]]:
         def ask(searcher: Searcher, part: Handed | Float32) -> tuple[Int64, Float32]:
-            return searcher.search(part, count, reach)
+            return searcher.search(part, count, farther)
 
         return list(self._pool.map(ask, self._searchers, parts))
 
@@ -107,9 +107,9 @@ class DeviceRetriever:
             return vectors
         return np.concatenate(list(self._pool.map(Searcher.fetch, self._searchers, vectors.parts)))
 
-    def _merged(self, vectors: Float32, count: int, reach: int) -> tuple[Int64, Float32]:
+    def _merged(self, vectors: Float32, count: int, farther: int) -> tuple[Int64, Float32]:
         """Ask every GPU for the nearest it has, and put the answers in one order."""
-        found = self._ask([vectors] * len(self._searchers), count, reach)
+        found = self._ask([vectors] * len(self._searchers), count, farther)
         numbers = np.concatenate([one for one, _ in found], axis=1)
         cosines = np.concatenate([two for _, two in found], axis=1).astype(np.float64)
         spread(
@@ -141,32 +141,30 @@ class Searcher:
             make = Pages if by_lists else Whole
             self._scorer: Scorer = make(store, chosen, self._lane)
 
-    def is_all(self, reach: int) -> bool:
-        """Whether a search with this reach compares all vectors."""
-        return self._scorer.is_all(reach)
+    def is_all(self, farther: int) -> bool:
+        """Whether a search so many times as far compares all vectors."""
+        return self._scorer.is_all(farther)
 
     def search(
-        self, vectors: Handed | Float32, count: int, reach: int = 1
+        self, vectors: Handed | Float32, count: int, farther: int = 1
     ) -> tuple[Int64, Float32]:
         """Return (n, count) int64 vectors and (n, count) float32 cosines.
 
-        See `Retriever`, and `Scorer` for `reach`.
+        See `Retriever`, and `Scorer` for `farther`.
         """
         with self._lane.working():
             if isinstance(vectors, Handed):
                 queries = self._lane.take(vectors).half()
             else:
                 queries = self._lane.upload(vectors).half()
-            found = [
-                self._scorer.rows.decide(
-                    queries[some.start : some.stop], some.scores, some.place_of, count
+            shape = (len(queries), count)
+            numbers = torch.full(shape, -1, dtype=torch.int64, device=queries.device)
+            cosines = torch.zeros(shape, device=queries.device)
+            for some in self._scorer.score(queries, scales_of(queries).float(), farther):
+                numbers[some.queries], cosines[some.queries] = self._scorer.rows.decide(
+                    queries[some.queries], some.scores, some.place_of, count
                 )
-                for some in self._scorer.score(queries, scales_of(queries).float(), reach)
-            ]
-            if not found:
-                return np.empty((0, count), np.int64), np.empty((0, count), np.float32)
-            numbers, cosines = (torch.cat(one).cpu().numpy() for one in zip(*found, strict=True))
-        return numbers, cosines
+            return numbers.cpu().numpy(), cosines.cpu().numpy()
 
     def fetch(self, vectors: Handed) -> Float32:
         """Copy vectors that are on this device to the host."""

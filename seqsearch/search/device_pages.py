@@ -33,16 +33,15 @@ class Scored:
 
     Attributes
     ----------
-    start, stop : int
+    queries : (n,) int64
         Which queries.
-    scores : (stop - start, c) float32
+    scores : (n, c) float32
         About the cosines; -inf where a column is no vector.
     place_of : callable
-        From (k,) queries, counted from `start`, and (k, a) columns to places in `DeviceRows`.
+        From (k,) of the n queries and (k, a) columns to places in `DeviceRows`.
     """
 
-    start: int
-    stop: int
+    queries: Tensor
     scores: Tensor
     place_of: Callable[[Tensor, Tensor], Tensor]
 
@@ -55,14 +54,14 @@ class Scorer(Protocol):
         """What is searched."""
         ...
 
-    def score(self, queries: Tensor, scales: Tensor, reach: int = 1) -> Iterator[Scored]:
+    def score(self, queries: Tensor, scales: Tensor, farther: int = 1) -> Iterator[Scored]:
         """Yield the scores of (n, d) float16 queries with (n,) float32 scales, some at a time.
 
-        Where not all rows are scored, `reach` times as many as usual are, or about so.
+        Where not all rows are scored, it goes so many times as far as the index says.
         """
         ...
 
-    def is_all(self, reach: int) -> bool:
+    def is_all(self, farther: int) -> bool:
         """Whether all rows are scored."""
         ...
 
@@ -74,7 +73,7 @@ class Whole:
         size = -(-len(chosen) // GROUP) * GROUP
         self.rows = DeviceRows(store, chosen, np.arange(len(chosen)), size, lane)
 
-    def is_all(self, reach: int) -> bool:  # noqa: ARG002 - see `Scorer`
+    def is_all(self, farther: int) -> bool:  # noqa: ARG002 - see `Scorer`
         """Whether all rows are scored: always."""
         return True
 
@@ -82,7 +81,7 @@ class Whole:
         self,
         queries: Tensor,
         scales: Tensor,
-        reach: int = 1,  # noqa: ARG002
+        farther: int = 1,  # noqa: ARG002
     ) -> Iterator[Scored]:
         """Yield scores; see `Scorer`."""
         size = len(self.rows.numbers)
@@ -93,7 +92,8 @@ class Whole:
             scores *= scales[start : start + step, None]
             scores *= self.rows.scales.float()
             scores.masked_fill_(self.rows.numbers < 0, -torch.inf)
-            yield Scored(start, start + len(some), scores, lambda _, columns: columns)
+            own = torch.arange(start, start + len(some), device=scores.device)
+            yield Scored(own, scores, lambda _, columns: columns)
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,15 @@ class NearLists:
         Leading dimensions that sketches keep as they are.
     signs : (d - kept, width - kept) float64
         The projection of the others.
-    probes : int
-        Lists that a query looks into.
+    probes, reach
+        See `index.ann.Effort`.
     """
 
     centers: Tensor
     kept: int
     signs: Tensor
     probes: int
+    reach: float
 
     @property
     def count(self) -> int:
@@ -128,7 +129,8 @@ class NearLists:
         plan, width = Plan.from_dict(store.manifest.ann), sketch.kept + sketch.signs.shape[1]
         centers = lane.upload(lists.centers[:, :width]).double().T.contiguous()
         signs = lane.upload(sketch.signs).double() * sketch.scale
-        return cls(centers, sketch.kept, signs, min(plan.probes, plan.lists))
+        probes = min(plan.effort.probes, plan.lists)
+        return cls(centers, sketch.kept, signs, probes, plan.effort.reach)
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return (n, lists) float64: products of vectors with the centres.
@@ -139,9 +141,17 @@ class NearLists:
         projected = wide[:, self.kept :] @ self.signs
         return torch.cat([wide[:, : self.kept], projected], dim=1) @ self.centers
 
-    def of(self, vectors: Tensor, probes: int) -> Tensor:
-        """Return (n, probes) int64: the lists nearest to vectors, in any order."""
-        return self.products(vectors).topk(probes, sorted=False).indices
+    def is_all(self, farther: int) -> bool:
+        """Whether all lists are near, so many times as far."""
+        return farther > 1 and self.probes * farther >= self.count
+
+    def of(self, vectors: Tensor, farther: int) -> tuple[Tensor, Tensor]:
+        """Return (n, p) int64 and (n, p) bool: lists, in any order, and whether they are near."""
+        near = self.products(vectors).topk(min(self.probes * farther, self.count), sorted=False)
+        if self.is_all(farther) or not len(vectors):
+            return near.indices, torch.ones_like(near.values, dtype=torch.bool)
+        least = near.values.amax(1, keepdim=True) - self.reach * farther
+        return near.indices, near.values >= least
 
 
 class Pages:
@@ -164,27 +174,31 @@ class Pages:
         self._first, self._pages = lane.upload(first), lane.upload(pages)
         self.rows = DeviceRows(store, chosen, places, int(pages.sum()) * PAGE, lane)
 
-    def is_all(self, reach: int) -> bool:
+    def is_all(self, farther: int) -> bool:
         """Whether all rows are scored."""
-        return self._near.probes * reach >= self._near.count
+        return self._near.is_all(farther)
 
-    def score(self, queries: Tensor, scales: Tensor, reach: int = 1) -> Iterator[Scored]:
-        """Yield scores of the rows in the nearest lists; see `Scorer`."""
-        near = self._near.of(queries, min(self._near.probes * reach, self._near.count))
+    def score(self, queries: Tensor, scales: Tensor, farther: int = 1) -> Iterator[Scored]:
+        """Yield scores of the rows in the nearest lists; see `Scorer`.
+
+        Queries that look at many come first, so that those beside each other look at about as many.
+        """
+        near, is_near = self._near.of(queries, farther)
         scales = scales.masked_fill(scales == 0, 1.0)  # -inf times 0, of a query of zeros, is none
-        widest = int(self._pages[near].sum(1).max()) if len(near) else 0
-        step = max(1, SCORES // (4 * PAGE * max(1, widest)))
-        for start in range(0, len(queries), step):
-            stop = min(start + step, len(queries))
-            visits = Visits.of(self._first, self._pages, near[start:stop])
-            scores = self._scores(visits, queries[start:stop]) * scales[start:stop, None]
-            yield Scored(start, stop, scores, visits.place_of)
+        sizes = self._pages[near] * is_near
+        widths, order = sizes.sum(1).sort(descending=True, stable=True)
+        start, widest = 0, widths.tolist()
+        while start < len(order):
+            own = order[start : start + max(1, SCORES // (4 * PAGE * max(1, widest[start])))]
+            visits = Visits.of(self._first[near[own]], sizes[own])
+            yield Scored(own, self._scores(visits, queries[own], scales[own]), visits.place_of)
+            start += len(own)
 
     def _lists_of(self, store: IndexStore, chosen: Int64, lane: Lane) -> Int64:
         lists = [self._near.products(block).argmax(1) for block in blocks(store, chosen, lane)]
         return torch.cat(lists).cpu().numpy()
 
-    def _scores(self, visits: Visits, queries: Tensor) -> Tensor:
+    def _scores(self, visits: Visits, queries: Tensor, own_scales: Tensor) -> Tensor:
         """(n, widest * PAGE) float32: scores in the order of each query's pages."""
         rows = self.rows
         vectors = rows.vectors.view(-1, PAGE, rows.vectors.shape[1])
@@ -199,7 +213,7 @@ class Pages:
             found = products(padded[asking], vectors[page]) * scales[page]
             found.masked_fill_(is_no_row[page], -torch.inf)
             scores[visits.slot[start : start + TILES].flatten()] = found.flatten(0, 1)
-        return scores[:-1].view(len(queries), -1)
+        return scores[:-1].view(len(queries), -1).mul_(own_scales[:, None])
 
 
 @dataclass(frozen=True)
@@ -229,24 +243,21 @@ class Visits:
         return self.of_slot.numel()
 
     @classmethod
-    def of(cls, first: Tensor, pages: Tensor, near: Tensor) -> Visits:
+    def of(cls, first: Tensor, sizes: Tensor) -> Visits:
         """Arrange visits.
 
         Parameters
         ----------
-        first, pages : (lists,) int64
-            First page of each list, and how many it has.
-        near : (n, probes) int64
-            Lists that each query looks into.
+        first, sizes : (n, p) int64
+            First page, and number of pages, of the lists that each query looks into.
         """
-        device, (count, probes) = near.device, near.shape
-        sizes = pages[near]
+        device, (count, probes) = sizes.device, sizes.shape
         before = sizes.cumsum(1) - sizes
         widest = int(sizes.sum(1).max()) if count else 0
         flat = sizes.flatten()
         pair = torch.repeat_interleave(torch.arange(len(flat), device=device), flat)
         within = torch.arange(len(pair), device=device) - (flat.cumsum(0) - flat)[pair]
-        page, query = first[near].flatten()[pair] + within, pair // probes
+        page, query = first.flatten()[pair] + within, pair // probes
         slot = query * widest + before.flatten()[pair] + within
         of_slot = torch.zeros(count * widest, dtype=torch.int64, device=device)
         of_slot[slot] = page

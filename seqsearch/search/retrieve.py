@@ -138,9 +138,7 @@ class ListsRetriever:
 
     def _best(self, vectors: Float32, count: int, asked: int) -> tuple[Int64, Float64, Bool]:
         """Return the best of so many vectors, and of which queries more rows may be found."""
-        plan = self._plan
-        compared = max(plan.compared, asked)
-        found = self._lists.search(vectors, asked, plan.probes, compared, self.threads)
+        found = self._lists.search(vectors, asked, self._plan.effort, self.threads)
         exact = self._comparer.order(_halves(vectors, self.threads), found)
         is_short = np.zeros(len(found), np.bool_)
         if not self._spans.are_rows:

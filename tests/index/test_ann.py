@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqsearch.index.ann import InvertedLists, Lists
+from seqsearch.index.ann import Effort, InvertedLists, Lists, leave_out
 from seqsearch.index.centers import Centers
 from seqsearch.index.codes import codes_of
 from seqsearch.index.sketch import Sketch
@@ -79,8 +79,49 @@ def test_nearest_centres_are_those_of_a_plain_product(lists) -> None:
     )
 
 
+@pytest.mark.parametrize("reach", [0.0, 0.5, 3.0, np.inf])
+def test_lists_are_near_where_they_are_within_reach_of_the_nearest(reach) -> None:
+    rng = np.random.default_rng(3)
+    centers, queries = (rng.normal(size=(n, 30)).astype(np.float32) for n in (300, 150))
+    near, products = Centers(centers).nearest(queries, 20, 2, reach)
+    expected = (queries @ centers.T).astype(np.float64)
+    for own, product, all_of_them in zip(near, products, expected, strict=True):
+        order = np.argsort(-all_of_them)[:20]
+        wanted = order[all_of_them[order] >= all_of_them[order[0]] - reach - 1e-6]
+        assert sorted(own[own >= 0]) == sorted(wanted)
+        np.testing.assert_allclose(product[own < 0], all_of_them[order[0]], rtol=1e-5)
+    assert near.shape[1] == (near >= 0).sum(axis=1).max()
+
+
+def test_what_is_too_far_behind_the_last_one_wanted_is_left_out() -> None:
+    products = np.array([[0.9, 0.8, 0.7, 0.65, 0.5], [0.9, 0.2, 0.1, -1e38, -1e38]], np.float32)
+    near = np.array([[4, 1, 3, 2, 0], [7, 8, 9, -1, -1]])
+    leave_out(near, products, 2, 0.16)
+    assert near.tolist() == [[4, 1, 3, 2, -1], [7, 8, 9, -1, -1]]
+    leave_out(near, products, 1, 0.05)
+    assert near.tolist() == [[4, -1, -1, -1, -1], [7, -1, -1, -1, -1]]
+
+
+def test_a_greater_effort_ends_at_everything() -> None:
+    effort, steps = Effort(3, 0.1, 40, 0.2), 0
+    while not effort.is_whole:
+        effort, steps = effort.farther(20, 1000), steps + 1
+    assert (effort.probes, effort.compared, steps) == (20, 1000, 3)
+
+
+def test_a_query_looks_no_farther_than_its_effort_says(lists, sketch, vectors) -> None:
+    searched = opened(lists, sketch, vectors)
+    whole = searched.search(vectors[:60], 10, Effort(16, 4.0, 400, 4.0))
+    few = searched.search(vectors[:60], 10, Effort(16, 0.0, 10, 0.0))
+    own = lists.near(sketch.of(vectors), 1, 0.0, 1)[0][:, 0]
+    for i, row in enumerate(few):
+        assert set(own[row]) == {own[i]}
+    shared = [len(set(a) & set(b)) for a, b in zip(whole, few, strict=True)]
+    assert 3 < np.mean(shared) < 9.5
+
+
 def test_the_nearest_rows_are_found(lists, sketch, vectors) -> None:
-    found = opened(lists, sketch, vectors).search(vectors[:60], 30, 16, 400)
+    found = opened(lists, sketch, vectors).search(vectors[:60], 30, Effort(16, 4.0, 400, 4.0))
     exact = np.argsort(-(vectors[:60] @ vectors.T), axis=1)[:, :10]
     hits = [len(set(own) & set(rows)) for own, rows in zip(exact, found, strict=True)]
     assert np.mean(hits) > 9.5
@@ -89,8 +130,10 @@ def test_the_nearest_rows_are_found(lists, sketch, vectors) -> None:
 
 def test_rows_taken_out_are_not_found_and_others_take_their_places(lists, sketch, vectors) -> None:
     whole = opened(lists, sketch, vectors)
-    first = whole.search(vectors[:1], 400, 16, 400)[0]
-    found = opened(lists, sketch, vectors, first).search(vectors[:1], 100, 16, 400)
+    first = whole.search(vectors[:1], 400, Effort(16, 4.0, 400, 4.0))[0]
+    found = opened(lists, sketch, vectors, first).search(
+        vectors[:1], 100, Effort(16, 4.0, 400, 4.0)
+    )
     assert not np.isin(found, first).any()
     assert (found >= 0).all()  # though all that the first look finds is gone
 
@@ -98,24 +141,27 @@ def test_rows_taken_out_are_not_found_and_others_take_their_places(lists, sketch
 def test_what_lies_in_other_lists_is_found_where_the_near_ones_are_empty(
     lists, sketch, vectors
 ) -> None:
-    own = opened(lists, sketch, vectors).search(vectors[:1], ROWS, 1, ROWS)[0]
-    near = lists.search(sketch.of(vectors[:1]), 2, ROWS, 1)[0]
+    own = opened(lists, sketch, vectors).search(vectors[:1], ROWS, Effort(1, 4.0, ROWS, 4.0))[0]
+    sketches = sketch.of(vectors[:1])
+    near = lists.search(sketches, lists.near(sketches, 2, 4.0, 1), ROWS, 1)[0][0]
     assert len(own) > np.count_nonzero(near >= 0) > 100
-    found = opened(lists, sketch, vectors, near[near >= 0]).search(vectors[:1], 20, 2, 100)
+    found = opened(lists, sketch, vectors, near[near >= 0]).search(
+        vectors[:1], 20, Effort(2, 4.0, 100, 4.0)
+    )
     assert (found >= 0).all()
     assert not np.isin(found, near).any()
 
 
 def test_few_rows_leave_places_empty(lists, sketch, vectors) -> None:
     gone = np.arange(50, ROWS)
-    found = opened(lists, sketch, vectors, gone).search(vectors[:5], 80, 16, 100)
+    found = opened(lists, sketch, vectors, gone).search(vectors[:5], 80, Effort(16, 4.0, 100, 4.0))
     np.testing.assert_array_equal(np.sort(found, axis=1)[:, 30:], [np.arange(50)] * 5)
     assert (np.sort(found, axis=1)[:, :30] == -1).all()
 
 
 def test_each_query_is_answered_as_if_alone(lists, sketch, vectors) -> None:
     searched = opened(lists, sketch, vectors)
-    together = searched.search(vectors[:128], 10, 3, 40, threads=2)
+    together = searched.search(vectors[:128], 10, Effort(3, 4.0, 40, 4.0), threads=2)
     for i in range(128):
-        alone = searched.search(vectors[i : i + 1], 10, 3, 40, threads=1)[0]
+        alone = searched.search(vectors[i : i + 1], 10, Effort(3, 4.0, 40, 4.0), threads=1)[0]
         np.testing.assert_array_equal(np.sort(alone), np.sort(together[i]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from seqsearch.errors import FolderError
+from seqsearch.index.manifest import FORMAT_VERSION
 from seqsearch.jobs.build import add_to_index, build_index
 from seqsearch.jobs.inspecting import list_indexes, verify_index
 from seqsearch.tables import locked
@@ -83,7 +85,9 @@ def test_verify_accepts_more_rows_of_one_vector_than_it_looks_at(tmp_path: Path)
 
 def test_a_damaged_index_does_not_hide_the_others(bees: Path) -> None:
     shutil.copytree(bees, bees.parent / "broken")
-    (bees.parent / "broken" / "manifest.json").write_text('{"format_version": 2}')
+    (bees.parent / "broken" / "manifest.json").write_text(
+        json.dumps({"format_version": FORMAT_VERSION})
+    )
     found = {Path(one["index"]).name: one for one in list_indexes(bees.parent)}
     assert found["index"]["counts"]["rows"] == 1
     assert "the manifest is damaged" in found["broken"]["error"]

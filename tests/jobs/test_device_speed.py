@@ -34,7 +34,9 @@ def test_the_floor_is_that_of_what_takes_longest() -> None:
 
 
 def test_work_by_hand() -> None:
-    plan = {"width": 10, "lists": 50, "probes": 5, "compared": 9, "rows": 1000, "recall": 0.99}
+    effort = {"probes": 20, "reach": 0.1, "compared": 9, "margin": 0.1}
+    plan = {"width": 10, "lists": 50, "effort": effort, "rows": 1000, "recall": 0.99}
+    plan |= {"looked_into": 5.0, "looked_at": 7.0}
     for ann, seen in (({"type": "exact"}, 1000), ({"type": "ivf", **plan}, 100)):
         store = SimpleNamespace(
             live_vectors=np.arange(1000), manifest=SimpleNamespace(encoder={"dim": 40}, ann=ann)

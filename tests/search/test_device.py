@@ -48,7 +48,9 @@ def store(tmp_path: Path) -> SimpleNamespace:
     halves = unit(vectors).astype(np.float16)
     (tmp_path / "ann-0001").mkdir()
     save_lists(lists_by(centers), sketch, tmp_path / "ann-0001")
-    plan = {"width": sketch.width, "lists": LISTS, "probes": PROBES, "compared": 100}
+    effort = {"probes": PROBES, "reach": 4.0, "compared": 100, "margin": 4.0}
+    plan = {"width": sketch.width, "lists": LISTS, "effort": effort}
+    plan |= {"looked_into": 3.0, "looked_at": 100.0}
     plan |= {"rows": 700, "recall": 0.99}
     nothing = np.empty((700, 0), np.float32)
     live = np.setdiff1d(np.arange(900), rng.choice(900, 60, replace=False))
