@@ -1,4 +1,5 @@
 """Figures, with matplotlib (the extra report).
 
+figures      how all of them are made and written
 reliability  share of names that are right, over their probability
 """
