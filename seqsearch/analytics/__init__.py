@@ -5,4 +5,5 @@ queries        statements with a name
 audit          what an audit lists
 resolvability  what a library cannot tell apart
 maps           what a map draws, where, and how far apart taxa are
+kmers          k-mers by rank, and Zipf's law
 """

@@ -1,4 +1,4 @@
-"""`map` through the entry point."""
+"""`map` and `library kmers` through the entry point."""
 
 from __future__ import annotations
 
@@ -57,3 +57,31 @@ def test_no_silhouette_is_said(index_folder: Path, tmp_path: Path, command: Any)
     assert answer.out.splitlines()[1:] == [
         "no silhouette: fewer than two references of one species, or no second species"
     ]
+
+
+def test_kmers(library_files: Path, tmp_path: Path, command: Any, fails: Any) -> None:
+    out, reads = tmp_path / "kmers.tsv", library_files / "references.fasta"
+    answer = command("library", "kmers", reads, "-k", "2", "-k", "3", "-o", out)
+    assert answer.status == 0
+    assert "exponent of Zipf's law: maximum likelihood over all k-mers seen" in answer.out
+    assert len(out.read_text().splitlines()) == 1 + 16 + 64
+    answer = command("library", "kmers", reads, "-o", out, "--overwrite", "--json")
+    assert [(one["k"], one["of"]) for one in json.loads(answer.out)] == [(6, 4096)]
+    assert fails("library", "kmers", reads, "-o", out) == (
+        f"{out}: this file exists; give --overwrite to replace it"
+    )
+    assert fails("library", "kmers", reads, "-k", "0", "-o", tmp_path / "x", status=2) == (
+        "k is 0: expected 1 to 8"
+    )
+
+
+def test_kmers_without_matplotlib(
+    library_files: Path, tmp_path: Path, fails: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    out = tmp_path / "kmers.tsv"
+    words = ("library", "kmers", library_files / "references.fasta", "-o", out)
+    assert fails(*words, "--plot", tmp_path / "kmers.png") == (
+        "matplotlib is not installed: pip install 'seqsearch[report]'"
+    )
+    assert not out.exists()
