@@ -15,7 +15,8 @@ from seqsearch.errors import SeqsearchError
 from seqsearch.evaluation.calls import judge
 from seqsearch.evaluation.curves import rows_of
 from seqsearch.evaluation.peers import LIBRARIES, read_library
-from seqsearch.plots.reliability import draw, save
+from seqsearch.plots.figures import save
+from seqsearch.plots.reliability import draw
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ _PUBLIC = {
     "add_to_index": "seqsearch.jobs.build",
     "remove_from_index": "seqsearch.jobs.build",
     "verify_index": "seqsearch.jobs.inspecting",
+    "map_index": "seqsearch.jobs.mapping",
     "open_index": "seqsearch.jobs.opened",
     "open_run": "seqsearch.jobs.opened_run",
     "load_encoder": "seqsearch.encoders.registry",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         remove_from_index as remove_from_index,
     )
     from seqsearch.jobs.inspecting import verify_index as verify_index
+    from seqsearch.jobs.mapping import map_index as map_index
     from seqsearch.jobs.opened import open_index as open_index
     from seqsearch.jobs.opened_run import open_run as open_run
     from seqsearch.settings import BuildSettings as BuildSettings

@@ -1,4 +1,4 @@
-"""`seqsearch library`: audit."""
+"""`seqsearch library`: audit, kmers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ from seqsearch.cli.options import Format, Json, Overwrite, Quiet, Taxonomy, Thre
 from seqsearch.cli.screen import progress, say, say_json, say_table
 
 app = typer.Typer(help="Look after reference libraries.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `audit` a subcommand while it is the only one."""
 
 
 @app.command()
@@ -61,3 +56,44 @@ def audit(
         if rows:
             say_table(["problem", "exclude", "check", "meaning"], rows)
         say(f"{out}: {len(table):,} flags")
+
+
+@app.command()
+def kmers(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="FASTA or FASTQ, of any compression; or an index.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Table to write, TSV.", show_default=False)
+    ],
+    k: Annotated[
+        list[int] | None,
+        typer.Option("-k", help="Bases of a k-mer, 1 to 8; may be repeated.", show_default="6"),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Figure to write, PNG (extra report).", show_default=False),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Count overlapping k-mers by rank, and fit Zipf's law to the counts.
+
+    Example: seqsearch library kmers refs.fasta.gz -k 4 -k 6 -o kmers.tsv --plot kmers.png
+    """
+    from seqsearch.jobs.counting import count_kmers
+
+    with progress(quiet) as report:
+        counted = count_kmers(files, out, k or [6], plot=plot, overwrite=overwrite, progress=report)
+    if json:
+        say_json([one.as_dict() for one in counted])
+    elif not quiet:
+        rows = [list(one.as_dict().values()) for one in counted]
+        say_table(list(counted[0].as_dict()), rows)
+        say("exponent of Zipf's law: maximum likelihood over all k-mers seen")

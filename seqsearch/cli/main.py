@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from seqsearch.cli import convert, demo, doctor, index, library, query, sql, train
+from seqsearch.cli import convert, demo, doctor, index, library, maps, query, sql, train
 from seqsearch.errors import SeqsearchError, SettingsError
 from seqsearch.settings import VERSION
 
@@ -30,6 +30,7 @@ app.command("query")(query.query)
 app.command("call")(query.call)
 app.command("export")(query.export)
 app.command("sql")(sql.sql)
+app.command("map")(maps.draw_map)
 app.add_typer(train.app, name="train")
 app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)

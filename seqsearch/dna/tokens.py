@@ -202,6 +202,24 @@ def overlapping(batch: SequenceBatch, vocabulary: KmerVocabulary, most: int) -> 
     return Tokens(ids, counts + 2)
 
 
+def count_overlapping(batch: SequenceBatch, vocabulary: KmerVocabulary) -> Int64:
+    """Return (vocabulary.size,) int64: how often every k-mer stands in sequences, overlapping.
+
+    k-mers that the vocabulary does not have are counted under its unknown token.
+
+    Examples
+    --------
+    >>> batch = SequenceBatch.from_clean(["a", "b"], [b"AAAACN", b"A"])
+    >>> count_overlapping(batch, KmerVocabulary(2))[:4].tolist()
+    [0, 1, 3, 1]
+    """
+    counts = np.zeros(vocabulary.size, np.int64)
+    codes, table = codes_of(vocabulary.letters), table_of(vocabulary)
+    unknown = vocabulary.number(vocabulary.unknown)
+    _count(batch.bytes, batch.offsets, codes, table, vocabulary.k, unknown, counts)
+    return counts
+
+
 def has_known(batch: SequenceBatch, vocabulary: KmerVocabulary, step: int, bases: int) -> Bool:
     """Return (n,) bool: whether any k-mer, `step` bases apart, is of A, C, G and T alone."""
     result = np.zeros(len(batch), np.bool_)
@@ -287,6 +305,21 @@ def _overlapping(
             code = 5 * code + min(digit, 4)
             ids[i, place] = unknown if odd > 0 else table[code]
             code -= highest * min(codes[bases[at + place]], 4)
+
+
+@njit(nogil=True, cache=True)
+def _count(
+    bases: UInt8, offsets: Int64, codes: UInt8, table: Int32, k: int, unknown: int, counts: Int64
+) -> None:
+    highest = 5 ** (k - 1)
+    for i in range(len(offsets) - 1):
+        code, odd = 0, 0
+        for j in range(offsets[i], offsets[i + 1]):
+            digit = codes[bases[j]]
+            odd = k if digit > 4 else odd - 1
+            code = 5 * (code % highest) + min(digit, 4)
+            if j - offsets[i] >= k - 1:
+                counts[unknown if odd > 0 else table[code]] += 1
 
 
 @njit(nogil=True, cache=True)

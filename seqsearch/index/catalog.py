@@ -237,6 +237,16 @@ class Catalog:
             to_numpy(table["records"]).astype(np.int32),
         )
 
+    def agreed(self, rows: int) -> Int32:
+        """Return (rows,) int32: the lowest taxon that no label of a row contradicts, -1 for none.
+
+        Rows taken out have none.
+        """
+        table = self._table("SELECT row, taxon FROM refs WHERE taxon IS NOT NULL")
+        taxa = np.full(rows, -1, np.int32)
+        taxa[to_numpy(table["row"])] = to_numpy(table["taxon"])
+        return taxa
+
     def labels(self) -> pa.Table:
         """Return `row`, ref_id, taxon and source of every live record, by row and ref_id."""
         return self._table("SELECT row, ref_id, taxon, source FROM labels ORDER BY row, ref_id")

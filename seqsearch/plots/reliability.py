@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seqsearch.errors import MissingExtraError
-from seqsearch.tables import Float64, Int64, whole_file
+from seqsearch.plots.figures import figure_class
+from seqsearch.tables import Float64, Int64
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +18,6 @@ STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D")
 PANEL = (2.15, 2.45)  # inches
 LEGEND = 1.9
 DPI = 130
-COLOURS = 128  # a palette takes a third of the room
 GREY = "#808080"
 LARGEST = 150.0  # area in points squared of the marker that stands for most queries
 SMALLEST = 8.0
@@ -80,7 +77,9 @@ def draw(rows: Sequence[Row], title: str = "") -> Figure:
     """
     columns = len(rows[0].panels)
     width, height = columns * PANEL[0] + LEGEND, len(rows) * PANEL[1]
-    figure = _figure()(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    figure = figure_class()(
+        figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained"
+    )
     grid = figure.subplots(len(rows), columns, sharex=True, sharey=True, squeeze=False)
     largest = max(
         int(curve.count.max(initial=1))
@@ -102,19 +101,6 @@ def draw(rows: Sequence[Row], title: str = "") -> Figure:
         axes.set_xlabel("probability of the name")
     _legend_of_sizes(grid[-1][-1], largest)
     return figure
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    from PIL import Image  # noqa: PLC0415  comes with matplotlib
-
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png")
-    with Image.open(drawn) as image, whole_file(Path(path)) as temporary:
-        few = image.convert("RGB").quantize(
-            COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
-        few.save(temporary, format="PNG", optimize=True)
 
 
 def _panel(axes: Axes, curves: dict[tuple[str, str], Curve], largest: int) -> None:
@@ -170,12 +156,3 @@ def _legend_of_sizes(axes: Axes, largest: int) -> None:
 
 def _area(count: int, largest: int) -> float:
     return SMALLEST + (LARGEST - SMALLEST) * float(count) / largest
-
-
-def _figure() -> Any:
-    """Import matplotlib's figure, which needs no display."""
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  matplotlib is an extra
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "report") from error
-    return Figure

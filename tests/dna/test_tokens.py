@@ -11,6 +11,7 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import (
     KmerVocabulary,
     barcode_vocabulary,
+    count_overlapping,
     has_known,
     metaberta_vocabulary,
     nucleotide_vocabulary,
@@ -76,6 +77,18 @@ def test_overlapping(k: int) -> None:
         expected = [3, *found[:58], 1]
         assert row.tolist() == expected + [2] * (len(row) - len(expected))
         assert length == len(expected)
+
+
+@pytest.mark.parametrize("k", [1, 3, 6, 8])
+def test_count_overlapping(k: int) -> None:
+    vocabulary, texts = KmerVocabulary(k), some_texts()
+    expected = np.zeros(vocabulary.size, np.int64)
+    number = {word: i for i, word in enumerate(vocabulary.words())}
+    for text in texts:
+        for at in range(len(text) - k + 1):
+            expected[number.get(text[at : at + k], vocabulary.number("[UNK]"))] += 1
+    assert count_overlapping(batch_of(texts), vocabulary).tolist() == expected.tolist()
+    assert expected[vocabulary.number("[UNK]")] > 0
 
 
 def test_vocabularies() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from seqsearch.errors import MissingExtraError
-from seqsearch.plots.reliability import LARGEST, SMALLEST, STYLES, Curve, Row, draw, save
+from seqsearch.plots.figures import save
+from seqsearch.plots.reliability import LARGEST, SMALLEST, STYLES, Curve, Row, draw
 
 
 def a_curve(*right: float, count: int = 100) -> Curve:
