@@ -304,19 +304,19 @@ class InvertedLists:
         compared = max(effort.compared, count)
         near, products = self.scan(queries, effort.probes, effort.reach, compared, threads)
         leading = self._codes[0][1].numbers.shape[1]
-        codes, trailing = codes_of(queries, leading), queries[:, leading:]
-        shares = np.einsum("ij,ij->i", trailing, trailing)
         best = np.full((len(queries), count), -1, np.int64)
-        cosines = np.full(near.shape, -np.inf, np.float32)
 
         def task(start: int, stop: int) -> None:
             some = slice(start, stop)
-            own = (codes.numbers[some], codes.scales[some], codes.signs[some])
+            codes, trailing = codes_of(queries[some], leading), queries[some, leading:]
+            own = (codes.numbers, codes.scales, codes.signs)
+            shares = np.einsum("ij,ij->i", trailing, trailing)
+            cosines = np.full(near[some].shape, -np.inf, np.float32)
             leave_out(near[some], products[some], count, effort.margin)
             for first, part in self._codes:
                 others = (part.numbers, part.scales, part.signs)
-                _compare(own, shares[some], near[some], first, others, cosines[some])
-            _keep(near[some], cosines[some], self._is_gone, best[some])
+                _compare(own, shares, near[some], first, others, cosines)
+            _keep(near[some], cosines, self._is_gone, best[some])
 
         spread(task, len(near), threads)
         return best
