@@ -6,6 +6,10 @@ BENCH ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
+# Files of tests are shared out among processes; threads that have to wait do not keep a core busy.
+WORKERS ?= 2
+TESTS := OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n $(WORKERS) --dist loadfile
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # the checks report one after the other, pytest last
 .PHONY: help setup demo test test-all lint format bench clean check-wheel
@@ -27,10 +31,10 @@ demo: setup  ## Simulate a library and reads, build, classify and report, into d
 	$(BIN)/seqsearch demo --overwrite -o demo
 
 test: lint check-wheel  ## Every check: style, types, layers, the wheel, then the tests
-	$(BIN)/pytest
+	$(TESTS)
 
 test-all: lint check-wheel  ## The same with the slow tests
-	$(BIN)/pytest -m ''
+	$(TESTS) -m ''
 
 lint: setup  ## Style, types and the direction of imports
 	$(BIN)/ruff check
