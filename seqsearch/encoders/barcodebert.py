@@ -122,6 +122,16 @@ class BarcodeBert(NetworkEncoder):
     config_class = BarcodeBertConfig
 
     @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a network with the number of its tokens."""
+        given = {**settings, "vocab_size": 0}
+        pairs = str(given.get("pairs", ""))
+        if pairs:
+            return given | {"vocab_size": _pairs(pairs).get_vocab_size()}
+        config = BarcodeBertConfig(**given)
+        return given | {"vocab_size": config.vocabulary().size}
+
+    @classmethod
     def check(cls, config: BarcodeBertConfig) -> None:
         """Raise `ValueError` where tokens and network do not match."""
         size = _pairs(config.pairs).get_vocab_size() if config.pairs else config.vocabulary().size
@@ -174,6 +184,11 @@ class BarcodeBert(NetworkEncoder):
     def max_length(self) -> int:
         """Bases taken in; the rest of a sequence is cut off."""
         return self.config.bases
+
+    @property
+    def frames(self) -> int:
+        """Reading frames of the k-mers."""
+        return 1 if self.config.pairs else self.config.k
 
     def widths(self, batch: SequenceBatch) -> Int64:
         """Return (n,) int64: bases of each sequence, or what it is padded to."""

@@ -109,6 +109,14 @@ class MetaBerta(NetworkEncoder):
     config_class = MetaBertaConfig
 
     @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a network with the number of its tokens."""
+        k = int(settings.get("k", MetaBertaConfig.k))
+        if k not in KMERS:
+            raise ValueError(f"k is {k}, MetaBERTa's k-mers have 3 to 6 bases")
+        return {**settings, "vocab_size": metaberta_vocabulary(k).size}
+
+    @classmethod
     def check(cls, config: MetaBertaConfig) -> None:
         """Raise `ValueError` where tokens and network do not match."""
         size = config.vocabulary().size
