@@ -13,14 +13,15 @@ from seqsearch.jobs.training import (
     Run,
     Training,
     label_of,
+    nearest,
     network_for,
-    right_on,
     run_training,
     split_sets,
 )
 from seqsearch.training.card import Figures
 from seqsearch.training.labelled import read_labelled
 from seqsearch.training.recipe import Contrastive, Recipe
+from seqsearch.training.validation import mean_right
 
 if TYPE_CHECKING:
     from seqsearch.training.contrasting import Body, Contrasting
@@ -72,13 +73,16 @@ def train_contrastive(
         label, drawn = label_of(recipe, run), [given.get(one.marker, 1.0) for one in sets]
         batches = Batches(sets, [split.train for split in splits], drawn, recipe)
 
+        def right(encoder: Encoder) -> float:
+            return mean_right(nearest(encoder, sets, splits)[0])
+
         def task_of() -> Contrasting:
             body: Body = (
                 BagBody(recipe, label, run.threads)
                 if network is None
                 else NetworkBody(network(), label, run.threads)
             )
-            return Contrasting(body, batches, recipe, right_on(sets, splits))
+            return Contrasting(body, batches, recipe, right)
 
         def measure(_: Any, encoder: Encoder) -> Figures:
             return measured(encoder)

@@ -86,10 +86,7 @@ def _score(
     sets: Sequence[LabelledSet],
     splits: Sequence[Split],
 ) -> Iterator[Outcome]:
+    found = [validate(encoder, one, split) for one, split in zip(sets, splits, strict=True)]
     for fragments in (False, True):
-        cells = [
-            cell
-            for one, split in zip(sets, splits, strict=True)
-            for cell in validate(encoder, one, split, fragments=fragments)
-        ]
+        cells = [cell for pair in found for cell in pair[fragments]]
         yield Outcome(variant, weight, fragments, cells)

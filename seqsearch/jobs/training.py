@@ -24,7 +24,7 @@ from seqsearch.training.card import Facts, Figures, save_trained_on, write_card
 from seqsearch.training.labelled import LabelledSet
 from seqsearch.training.recipe import Recipe
 from seqsearch.training.split import Split, split_for
-from seqsearch.training.validation import Cell, mean_right, validate
+from seqsearch.training.validation import Cell, validate
 
 if TYPE_CHECKING:
     from seqsearch.encoders.network import NetworkEncoder
@@ -206,32 +206,21 @@ def split_sets(
     splits = [split_for(one, recipe.holdout) for one in sets]
 
     def measured(encoder: Encoder) -> Figures:
-        return Figures(
-            nearest(encoder, sets, splits),
-            nearest(encoder, sets, splits, fragments=True),
-        )
+        return Figures(*nearest(encoder, sets, splits))
 
     return splits, measured
 
 
 def nearest(
-    encoder: Encoder,
-    sets: Sequence[LabelledSet],
-    splits: Sequence[Split],
-    *,
-    fragments: bool = False,
-) -> list[Cell]:
-    """Return percent right of the nearest reference, of all sets."""
-    return [
-        cell
-        for one, split in zip(sets, splits, strict=True)
-        for cell in validate(encoder, one, split, fragments=fragments)
-    ]
-
-
-def right_on(sets: Sequence[LabelledSet], splits: Sequence[Split]) -> Callable[[Encoder], float]:
-    """Return what tells an encoder's mean percent right."""
-    return lambda encoder: mean_right(nearest(encoder, sets, splits))
+    encoder: Encoder, sets: Sequence[LabelledSet], splits: Sequence[Split]
+) -> tuple[list[Cell], list[Cell]]:
+    """Return percent right of the nearest reference, of all sets: whole queries, and fragments."""
+    whole: list[Cell] = []
+    cut: list[Cell] = []
+    for one, split in zip(sets, splits, strict=True):
+        for cells, found in zip((whole, cut), validate(encoder, one, split), strict=True):
+            cells += found
+    return whole, cut
 
 
 def network_for(

@@ -42,8 +42,10 @@ def load_recipe(name: str, kind: type[R], **changes: Any) -> R:
     unknown = set(changes) - {setting.name for setting in fields(kind)}
     if unknown:
         raise SettingsError("setting", sorted(unknown)[0], "one of a recipe's")
-    if changes.get("epochs"):
-        changes = {"steps": 0} | changes
+    if "epochs" in changes:
+        if "steps" in changes:
+            raise SettingsError("epochs", changes["epochs"], "nothing beside steps")
+        changes["steps"] = 0
     return replace(recipe, **changes)
 
 
@@ -67,6 +69,8 @@ def changed_recipe(
     recipe = load_recipe(name, kind, **settings)
     for key, value in pairs_of("set", changes):
         recipe = _replaced(recipe, key, key.replace("-", "_").split("."), value)
+        if key == "epochs":  # they are what counts now
+            recipe = replace(recipe, steps=0)
     return recipe
 
 

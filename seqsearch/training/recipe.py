@@ -83,7 +83,7 @@ class Recipe:
         32
         """
         if self.steps:
-            return self
+            return replace(self, epochs=0)
         steps = math.ceil(self.epochs * sequences / self.at_once(processes))
         return replace(self, steps=max(1, steps))
 
@@ -149,7 +149,7 @@ class Contrastive(Recipe):
         check(self.objective in OBJECTIVES, "objective", self.objective, " or ".join(OBJECTIVES))
         is_even = self.batch_size >= 4 and self.batch_size % 2 == 0
         check(is_even, "batch-size", self.batch_size, "an even number, 4 or more")
-        check(self.steps >= 1, "steps", self.steps, "1 or more")
+        check(self.epochs == 0, "epochs", self.epochs, "0: batches are drawn, give steps")
         check(self.temperature > 0, "temperature", self.temperature, "more than 0")
         for name in ("spectrum_weight", "spectrum_in_loss", "dropout"):
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")

@@ -51,7 +51,7 @@ def test_training_learns(index_folder: Path, labelled: LabelledSet, tmp_path: Pa
     assert mean_right(after.cells) > mean_right(before.cells) + 5
     encoder = load_encoder(tmp_path / "many")
     assert encoder.content_hash == after.encoder.content_hash
-    again = validate(encoder, labelled, development_split(labelled))
+    again, _ = validate(encoder, labelled, development_split(labelled))
     assert [cell.right for cell in again] == [cell.right for cell in after.cells]
 
 
