@@ -36,7 +36,7 @@ from seqsearch.dna.tokens import (
 )
 from seqsearch.dna.windows import pieces
 from seqsearch.encoders.network import NetworkEncoder, Published, masked_sum
-from seqsearch.networks.bert import BertNetwork, sizes_of
+from seqsearch.networks.bert import BertNetwork, check_heads, sizes_of
 from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
 from seqsearch.networks.pairs import for_transformers, pair_tokens, pairs_from
 from seqsearch.tables import Bool, Int64
@@ -133,7 +133,8 @@ class BarcodeBert(NetworkEncoder):
 
     @classmethod
     def check(cls, config: BarcodeBertConfig) -> None:
-        """Raise `ValueError` where tokens and network do not match."""
+        """Raise `ValueError` where tokens and network do not match, or heads and dimensions."""
+        check_heads(config)
         size = _pairs(config.pairs).get_vocab_size() if config.pairs else config.vocabulary().size
         if size != config.vocab_size:
             made = "byte pairs make" if config.pairs else f"k {config.k} makes"

@@ -32,7 +32,7 @@ from seqsearch.dna.tokens import (
 )
 from seqsearch.dna.windows import pieces
 from seqsearch.encoders.network import NetworkEncoder, Published, masked_sum
-from seqsearch.networks.bert import BertNetwork, sizes_of
+from seqsearch.networks.bert import BertNetwork, check_heads, sizes_of
 from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
 from seqsearch.tables import Bool, Int64
 
@@ -118,7 +118,8 @@ class MetaBerta(NetworkEncoder):
 
     @classmethod
     def check(cls, config: MetaBertaConfig) -> None:
-        """Raise `ValueError` where tokens and network do not match."""
+        """Raise `ValueError` where tokens and network do not match, or heads and dimensions."""
+        check_heads(config)
         size = config.vocabulary().size
         if size != config.vocab_size:
             raise ValueError(

@@ -20,13 +20,11 @@ from seqsearch.jobs.training import (
 )
 from seqsearch.training.card import Figures
 from seqsearch.training.labelled import read_labelled
-from seqsearch.training.recipe import Contrastive, Recipe
+from seqsearch.training.recipe import BAG, Contrastive, Recipe
 from seqsearch.training.validation import mean_right
 
 if TYPE_CHECKING:
     from seqsearch.training.contrasting import Body, Contrasting
-
-BAG = "kmerbag"
 
 
 def train_contrastive(

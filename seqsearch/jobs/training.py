@@ -22,7 +22,7 @@ from seqsearch.settings import VERSION
 from seqsearch.tables import Int64, locked, write_json
 from seqsearch.training.card import Facts, Figures, save_trained_on, write_card
 from seqsearch.training.labelled import LabelledSet
-from seqsearch.training.recipe import Recipe
+from seqsearch.training.recipe import NETWORKS, Recipe
 from seqsearch.training.split import Split, split_for
 from seqsearch.training.validation import Cell, validate
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from seqsearch.training.loop import Task
 
 STATE, CHECKPOINT = "training.json", "checkpoint.safetensors"
-TRAINABLE = ("barcodebert", "metaberta", "cnn")  # families that a training can start from
 
 
 @dataclass(frozen=True)
@@ -245,8 +244,8 @@ def network_for(
         return lambda: fresh(recipe.family, settings, label)
     encoder = load_encoder(run.start, run.threads)
     family = str(encoder.as_config()["family"])
-    if family not in TRAINABLE:
-        raise SettingsError("from", str(run.start), f"an encoder of {', '.join(TRAINABLE)}")
+    if family not in NETWORKS:
+        raise SettingsError("from", str(run.start), f"an encoder of {', '.join(NETWORKS)}")
     if recipe.family and family != recipe.family:
         raise SettingsError(
             "from", str(run.start), f"a {recipe.family}, as the recipe {recipe.name} (not {family})"

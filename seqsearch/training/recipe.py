@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,9 @@ from seqsearch.training.descent import Descent
 from seqsearch.training.split import HOLDOUTS
 
 OBJECTIVES = ("supcon", "triplet")
+GUESSING = ("barcodebert", "metaberta")  # families that can be pretrained
+NETWORKS = (*GUESSING, "cnn")  # families in torch that can learn from names
+BAG = "kmerbag"
 # Weights of the ranks in the loss: DESIGN 8's, found on an earlier split of the COI data.
 RANK_WEIGHTS = {
     "species": 1.0,
@@ -128,7 +132,7 @@ class Contrastive(Recipe):
 
     command: ClassVar[str] = "contrastive"
 
-    family: str = "kmerbag"
+    family: str = BAG
     network: Settings = field(default_factory=dict)
     bag: Shape = field(default_factory=Shape)
     spectrum_weight: float = 0.0
@@ -146,6 +150,7 @@ class Contrastive(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.family in (BAG, *NETWORKS), "family", self.family, f"{BAG}, {_listed(NETWORKS)}")
         check(self.objective in OBJECTIVES, "objective", self.objective, " or ".join(OBJECTIVES))
         is_even = self.batch_size >= 4 and self.batch_size % 2 == 0
         check(is_even, "batch-size", self.batch_size, "an even number, 4 or more")
@@ -191,6 +196,7 @@ class Pretraining(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.family in GUESSING, "family", self.family, _listed(GUESSING))
         check(0 < self.hidden < 1, "hidden", self.hidden, "a number in (0, 1)")
         check(self.pairs >= 0, "pairs", self.pairs, "0, or how many tokens")
 
@@ -224,8 +230,16 @@ class Finetuning(Recipe):
     rank_weights: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RANK_WEIGHTS, 1.0))
     augmentation: Augmentation = UNCHANGED
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.family in ("", *NETWORKS), "family", self.family, _listed(NETWORKS))
+
 
 def check(holds: bool, setting: str, value: object, expected: str) -> None:
     """Raise `SettingsError` unless something holds."""
     if not holds:
         raise SettingsError(setting, value, expected)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

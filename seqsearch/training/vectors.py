@@ -44,12 +44,13 @@ def pieces_of(encoder: NetworkEncoder, batch: SequenceBatch) -> Pieces:
     """Return what a network takes in of sequences."""
     cut, owner = encoder.cut(batch)
     tokens = encoder.tokens(cut)
-    # A network cannot look at nothing: sequences too short for any token get one of padding.
-    missing = ((0, 0), (0, int(tokens.ids.shape[1] == 0)))
+    # Attention over nothing but padding is not a number in bf16: pieces without a token are left
+    # out, and the sum of such a sequence is zero.
+    kept = np.flatnonzero(tokens.lengths > 0)
     return Pieces(
-        torch.from_numpy(np.pad(tokens.ids, missing)),
-        torch.from_numpy(np.pad(tokens.mask, missing)),
-        torch.from_numpy(np.bincount(owner, minlength=len(batch))),
+        torch.from_numpy(tokens.ids[kept]),
+        torch.from_numpy(tokens.mask[kept]),
+        torch.from_numpy(np.bincount(owner[kept], minlength=len(batch))),
     )
 
 
@@ -120,9 +121,10 @@ def fresh(family: str, settings: dict[str, Any], label: str) -> NetworkEncoder:
     try:
         config = cls.config_class(**cls.completed(settings))
         cls.check(config)
-    except (ValueError, TypeError) as error:
+        model = cls.model_class(config)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise SettingsError("network", settings, f"one of family {family} ({error})") from error
-    return cls(cls.model_class(config), label)
+    return cls(model, label)
 
 
 def settings_of(encoder: NetworkEncoder) -> dict[str, Any]:

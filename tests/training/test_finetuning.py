@@ -82,15 +82,20 @@ def test_vectors_in_training_are_those_of_the_encoder(family: str) -> None:
     assert bool(resting) == (family == "metaberta")
 
 
-def test_sequences_without_a_token_do_not_stop_a_batch() -> None:
-    for family in ("barcodebert", "metaberta"):
-        torch.manual_seed(1)
-        encoder = fresh(family, NETWORKS[family], "test")
-        seen = pieces_of(encoder, SequenceBatch.from_clean(["a", "b"], [b"AC", b""]))
-        model = VectorModel(encoder)
-        model(seen.ids, seen.mask, seen.counts).sum().backward()
-        grads = [one.grad for one in model.parameters() if one.grad is not None]
-        assert all(torch.isfinite(grad).all() for grad in grads)
+@pytest.mark.parametrize("family", list(NETWORKS))
+@pytest.mark.parametrize("texts", [[b"AC", b"ACGTACGTAC", b""], [b"", b""]])
+def test_sequences_without_a_token_do_not_stop_a_batch(family: str, texts: list[bytes]) -> None:
+    torch.manual_seed(1)
+    encoder = fresh(family, NETWORKS[family], "test")
+    seen = pieces_of(encoder, SequenceBatch.from_clean([""] * len(texts), texts))
+    model = VectorModel(encoder)
+    with torch.autocast("cpu", torch.bfloat16):  # as on a GPU
+        vectors = functional.normalize(model(seen.ids, seen.mask, seen.counts))
+    assert torch.isfinite(vectors).all()
+    assert not vectors[-1].any()
+    vectors.sum().backward()
+    grads = [one.grad for one in model.parameters() if one.grad is not None]
+    assert all(torch.isfinite(grad).all() for grad in grads)
 
 
 def test_the_loss_is_summed_over_ranks_and_ignores_missing_names() -> None:

@@ -230,6 +230,8 @@ def test_repeated_and_damaged_records_are_left_out(tmp_path: Path) -> None:
             "tokens and network do not match: 6000",
         ),
         ("barcodebert-small", ["network.k=9"], "k is 9"),
+        ("barcodebert-small", ["network.hidden_size=15"], "2 attention heads cannot share 15 dim"),
+        ("barcodebert-small", ["network.hidden_dropout_prob=2"], "dropout probability has to be"),
         ("metaberta-small", ["network.k=2"], "k is 2, MetaBERTa's k-mers have 3 to 6 bases"),
         ("metaberta-small", ["network.bases=400"], "the network has 200 positions"),
     ],
@@ -259,6 +261,7 @@ def test_nothing_to_validate_with_is_told(tmp_path: Path) -> None:
     [
         ("hidden=0", "hidden is 0.0: expected a number in"),
         ("epochs=-1", "epochs is -1"),
+        ("family=cnn", "family is 'cnn': expected barcodebert, metaberta"),
         ("network.heads=3", "set is 'network.heads': expected one of k, bases"),
         ("network.k=many", "set is 'network.k=many': expected a number behind ="),
     ],
