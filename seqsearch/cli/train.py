@@ -58,7 +58,7 @@ Change = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", "-t", help="0: every core.")]
-BAG = "hybrid"  # the recipe of the encoder that ships
+SHIPPED = "hybrid"  # the recipe of the encoder that ships
 
 
 @app.callback()
@@ -210,7 +210,7 @@ def contrastive(
     from seqsearch.training.recipe import Contrastive
 
     chosen = changed_recipe(
-        recipe or _family(start) or BAG,
+        recipe or _family(start) or SHIPPED,
         change or [],
         Contrastive,
         steps=steps,
