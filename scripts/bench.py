@@ -37,6 +37,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--beside", nargs="+", default=[], help="more encoders to compare with, name or path"
     )
     parser.add_argument("--threads", type=int, default=2, help="of each command (%(default)s)")
+    parser.add_argument(
+        "--no-calibrate", action="store_true", help="names only; slow encoders take long otherwise"
+    )
     parser.add_argument("--out", type=Path, help="write every figure to this TSV")
     parser.add_argument("--keep", type=Path, help="keep indexes and runs in this folder")
     return parser.parse_args(arguments)
@@ -53,6 +56,7 @@ def main() -> None:
         encoder=options.encoder,
         beside=tuple(options.beside),
         threads=options.threads,
+        calibrate=not options.no_calibrate,
     )
     print(LEGEND, end="\n\n")
     with tempfile.TemporaryDirectory() as temporary:

@@ -36,7 +36,7 @@ from seqsearch.dna.tokens import (
 )
 from seqsearch.dna.windows import pieces
 from seqsearch.encoders.network import NetworkEncoder, Published, masked_sum
-from seqsearch.networks.bert import BertNetwork, sizes_of
+from seqsearch.networks.bert import BertNetwork, check_heads, sizes_of
 from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
 from seqsearch.networks.pairs import for_transformers, pair_tokens, pairs_from
 from seqsearch.tables import Bool, Int64
@@ -122,8 +122,19 @@ class BarcodeBert(NetworkEncoder):
     config_class = BarcodeBertConfig
 
     @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a network with the number of its tokens."""
+        given = {**settings, "vocab_size": 0}
+        pairs = str(given.get("pairs", ""))
+        if pairs:
+            return given | {"vocab_size": _pairs(pairs).get_vocab_size()}
+        config = BarcodeBertConfig(**given)
+        return given | {"vocab_size": config.vocabulary().size}
+
+    @classmethod
     def check(cls, config: BarcodeBertConfig) -> None:
-        """Raise `ValueError` where tokens and network do not match."""
+        """Raise `ValueError` where tokens and network do not match, or heads and dimensions."""
+        check_heads(config)
         size = _pairs(config.pairs).get_vocab_size() if config.pairs else config.vocabulary().size
         if size != config.vocab_size:
             made = "byte pairs make" if config.pairs else f"k {config.k} makes"
@@ -174,6 +185,11 @@ class BarcodeBert(NetworkEncoder):
     def max_length(self) -> int:
         """Bases taken in; the rest of a sequence is cut off."""
         return self.config.bases
+
+    @property
+    def frames(self) -> int:
+        """Reading frames of the k-mers."""
+        return 1 if self.config.pairs else self.config.k
 
     def widths(self, batch: SequenceBatch) -> Int64:
         """Return (n,) int64: bases of each sequence, or what it is padded to."""

@@ -64,6 +64,11 @@ class CnnModel(PreTrainedModel):  # type: ignore[no-untyped-call]  # a hook of i
         self.bn4, self.fc1 = nn.BatchNorm1d(flat), nn.Linear(flat, config.hidden_size)
         self.post_init()  # type: ignore[no-untyped-call]
 
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw weights as torch does, and so the paper's code."""
+        if isinstance(module, (nn.Conv2d, nn.BatchNorm2d, nn.BatchNorm1d, nn.Linear)):
+            module.reset_parameters()
+
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any
     ) -> BaseModelOutputWithPooling:
@@ -100,6 +105,7 @@ class Cnn(NetworkEncoder):
     family: ClassVar[str] = "cnn"
     model_class = CnnModel
     config_class = CnnConfig
+    is_sum = False
 
     @classmethod
     def check(cls, config: CnnConfig) -> None:

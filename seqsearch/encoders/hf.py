@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import Tokens, has_known, nucleotide_vocabulary
@@ -79,9 +82,14 @@ class HubEncoder(NetworkEncoder):
         try:
             found, _ = PreTrainedConfig.get_config_dict(place, revision=given["revision"])
             check_no_code(found)
-            model, report = AutoModel.from_pretrained(
-                place, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **given
-            )
+            with _no_bars():
+                model, report = AutoModel.from_pretrained(
+                    place,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    dtype=torch.float32,
+                    **given,
+                )
             tokenizer = AutoTokenizer.from_pretrained(place, **given)
         except (OSError, ValueError) as error:
             line = " ".join(str(error).split())
@@ -175,6 +183,18 @@ def _tokenizer_of(files: dict[str, str]) -> Any:
                 raise ValueError(f"{name!r} is not the name of a tokenizer's file")
             (Path(folder) / name).write_text(text)
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, padding_side="right")
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars, which it does on any terminal or pipe."""
+    was = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if was:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _most_tokens(config: PreTrainedConfig, tokenizer: Any) -> int:

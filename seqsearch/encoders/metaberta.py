@@ -32,7 +32,7 @@ from seqsearch.dna.tokens import (
 )
 from seqsearch.dna.windows import pieces
 from seqsearch.encoders.network import NetworkEncoder, Published, masked_sum
-from seqsearch.networks.bert import BertNetwork, sizes_of
+from seqsearch.networks.bert import BertNetwork, check_heads, sizes_of
 from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
 from seqsearch.tables import Bool, Int64
 
@@ -109,8 +109,17 @@ class MetaBerta(NetworkEncoder):
     config_class = MetaBertaConfig
 
     @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a network with the number of its tokens."""
+        k = int(settings.get("k", MetaBertaConfig.k))
+        if k not in KMERS:
+            raise ValueError(f"k is {k}, MetaBERTa's k-mers have 3 to 6 bases")
+        return {**settings, "vocab_size": metaberta_vocabulary(k).size}
+
+    @classmethod
     def check(cls, config: MetaBertaConfig) -> None:
-        """Raise `ValueError` where tokens and network do not match."""
+        """Raise `ValueError` where tokens and network do not match, or heads and dimensions."""
+        check_heads(config)
         size = config.vocabulary().size
         if size != config.vocab_size:
             raise ValueError(

@@ -54,6 +54,7 @@ class NetworkEncoder(ABC):
     model_class: ClassVar[type[PreTrainedModel]]
     config_class: ClassVar[type[PreTrainedConfig]]
     device: ClassVar[str] = "cpu"
+    is_sum: ClassVar[bool] = True  # over tokens, so that a mean can be made of it
     is_strand_free: ClassVar[bool] = False
 
     def __init__(self, model: PreTrainedModel, label: str, threads: int = 0) -> None:
@@ -82,6 +83,11 @@ class NetworkEncoder(ABC):
         return cls(model, label, threads)
 
     @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a network with those that follow from the others."""
+        return dict(settings)
+
+    @classmethod
     @abstractmethod
     def check(cls, config: Any) -> None:
         """Raise `ValueError` where settings of `config_class` contradict each other."""
@@ -100,6 +106,11 @@ class NetworkEncoder(ABC):
     def max_length(self) -> int | None:
         """Bases taken in at once; None: any."""
         return None
+
+    @property
+    def frames(self) -> int:
+        """How many first bases, left out, change which tokens a sequence has: 1 where none do."""
+        return 1
 
     @property
     def leading(self) -> int:

@@ -44,6 +44,9 @@ class BenchSettings:
         More encoders, each a row beside the peers.
     threads : int
         Threads of each command; the peers had two.
+    calibrate : bool
+        Calibrate indexes while they are built: names at a confidence of 0 are the same without, and
+        slow encoders take long for it.
     program : tuple of str
         What starts the command line.
     """
@@ -55,6 +58,7 @@ class BenchSettings:
     encoder: str = DEFAULT_ENCODER
     beside: tuple[str, ...] = ()
     threads: int = 2
+    calibrate: bool = True
     program: tuple[str, ...] = (sys.executable, "-m", "seqsearch")
 
 
@@ -229,6 +233,7 @@ def _build_and_ask(
         [
             *(*settings.program, "index", "build", str(library.references)),
             *("--taxonomy", str(library.taxonomy), "-o", index, "--encoder", settings.encoder),
+            *([] if settings.calibrate else ["--no-calibrate"]),
             *common,
         ]
     )

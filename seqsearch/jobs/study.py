@@ -13,9 +13,10 @@ from pathlib import Path
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.hybrid import Hybrid
 from seqsearch.errors import SeqsearchError
-from seqsearch.jobs.training import train_contrastive
+from seqsearch.jobs.contrasting import train_contrastive
+from seqsearch.training.choosing import changed_recipe
 from seqsearch.training.labelled import LabelledSet, read_labelled
-from seqsearch.training.recipe import changed_recipe
+from seqsearch.training.recipe import Contrastive
 from seqsearch.training.split import Split, development_split
 from seqsearch.training.validation import Cell, validate
 
@@ -59,7 +60,7 @@ def run_variant(
     steps, seed : int
     """
     changes = [*variant.split(), "holdout=development"]
-    recipe = changed_recipe("hybrid", changes, steps=steps, seed=seed)
+    recipe = changed_recipe("hybrid", changes, Contrastive, steps=steps, seed=seed)
     encoder = train_contrastive(indexes, folder, recipe, overwrite=True).encoder
     bag = encoder.parts[0] if isinstance(encoder, Hybrid) else encoder
     spectrum = recipe.spectrum()
@@ -85,10 +86,7 @@ def _score(
     sets: Sequence[LabelledSet],
     splits: Sequence[Split],
 ) -> Iterator[Outcome]:
+    found = [validate(encoder, one, split) for one, split in zip(sets, splits, strict=True)]
     for fragments in (False, True):
-        cells = [
-            cell
-            for one, split in zip(sets, splits, strict=True)
-            for cell in validate(encoder, one, split, fragments=fragments)
-        ]
+        cells = [cell for pair in found for cell in pair[fragments]]
         yield Outcome(variant, weight, fragments, cells)

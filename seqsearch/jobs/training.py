@@ -1,13 +1,13 @@
-"""Training an encoder on index folders."""
+"""Training an encoder: what all three ways share, from the inputs to the folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,53 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqsearch.encoders.base import CONFIG, Encoder
+from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, MissingExtraError, SettingsError
 from seqsearch.jobs.importing import Progress, silent
 from seqsearch.settings import VERSION
-from seqsearch.tables import locked, write_json
-from seqsearch.training.card import Facts, save_trained_on, write_card
-from seqsearch.training.labelled import LabelledSet, read_labelled
-from seqsearch.training.recipe import Recipe
+from seqsearch.tables import Int64, locked, write_json
+from seqsearch.training.card import Facts, Figures, save_trained_on, write_card
+from seqsearch.training.labelled import LabelledSet
+from seqsearch.training.recipe import NETWORKS, Recipe
 from seqsearch.training.split import Split, split_for
-from seqsearch.training.validation import Cell, mean_right, validate
+from seqsearch.training.validation import Cell, validate
 
 if TYPE_CHECKING:
-    from seqsearch.training.loop import Trained
+    from seqsearch.encoders.network import NetworkEncoder
+    from seqsearch.training.loop import Task
 
 STATE, CHECKPOINT = "training.json", "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a training is run.
+
+    Attributes
+    ----------
+    name : str
+        What the encoder is called; by default after the recipe and the seed.
+    start : path, optional
+        Folder of the encoder that learns; none: it starts from nothing.
+    device : str
+        auto, cpu or cuda.
+    threads : int
+        Of a training on the CPU; 0 means every core.
+    resume : bool
+        Go on from the last checkpoint; the model is that of a training never cut off.
+    overwrite : bool
+        Replace an encoder that is there.
+    progress : callable, optional
+        Given a stage, steps done, and the fraction of the whole.
+    """
+
+    name: str = ""
+    start: str | Path | None = None
+    device: str = "auto"
+    threads: int = 0
+    resume: bool = False
+    overwrite: bool = False
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
@@ -41,15 +74,24 @@ class Training:
     encoder : Encoder
     seconds : float
         Spent on steps.
-    cells, fragment_cells : list of Cell
-        Percent right on what was kept out, of whole queries and of fragments.
+    figures : Figures
+        What was measured on what was kept out.
     """
 
     folder: Path
     encoder: Encoder
     seconds: float
-    cells: list[Cell]
-    fragment_cells: list[Cell]
+    figures: Figures = field(default_factory=Figures)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Percent right of the nearest reference, of whole queries."""
+        return self.figures.cells
+
+    @property
+    def fragment_cells(self) -> list[Cell]:
+        """Percent right of the nearest reference, of fragments."""
+        return self.figures.fragment_cells
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a script would want to know."""
@@ -58,160 +100,205 @@ class Training:
             "encoder": self.encoder.name,
             "sha256": self.encoder.content_hash,
             "seconds": round(self.seconds, 1),
-            "mean_right": mean_right(self.cells),
-            "mean_right_fragments": mean_right(self.fragment_cells),
-            "cells": [vars(cell) for cell in self.cells],
-            "fragment_cells": [vars(cell) for cell in self.fragment_cells],
+            **self.figures.as_dict(),
         }
 
 
-def train_contrastive(
-    indexes: Sequence[str | Path],
-    out: str | Path,
-    recipe: Recipe,
-    *,
-    name: str = "",
-    shares: Mapping[str, float] | None = None,
-    device: str = "auto",
-    threads: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress = silent,
+@dataclass(frozen=True)
+class Learning:
+    """What is learned from, and how it is measured afterwards.
+
+    Attributes
+    ----------
+    sets, splits : list
+    task_of : callable
+        Makes the task.
+    measure : callable
+        Given the task and the finished encoder.
+    beside : dict
+        What else a checkpoint must agree on.
+    """
+
+    sets: Sequence[LabelledSet]
+    splits: Sequence[Split]
+    task_of: Callable[[], Task]
+    measure: Callable[[Any, Encoder], Figures]
+    beside: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[Int64]:
+        """Rows of each set that are learned from."""
+        return [split.train for split in self.splits]
+
+
+def run_training(
+    learning_of: Callable[[], tuple[Recipe, Learning]], out: str | Path, run: Run
 ) -> Training:
-    """Train an encoder on the references of index folders, and say how good it is.
+    """Learn, measure, and write the encoder's folder.
 
     Parameters
     ----------
-    indexes : sequence of paths
-        One index folder a marker; sequences of different ones are never compared.
+    learning_of : callable
+        Reads the inputs; called once the folder is known to be free.
     out : path
         Encoder folder: config.json, model.safetensors, card.md, trained_on.safetensors,
         training.json, and logs/ for TensorBoard.
-    recipe : Recipe
-    name : str
-        What the encoder is called; by default after the recipe and the seed.
-    shares : mapping, optional
-        Marker to how often it is drawn, relative to what its size gives; 1 where not named.
-    device : str
-        auto, cpu or cuda.
-    resume : bool
-        Go on from the last checkpoint; the model is that of a training never cut off.
-    progress : callable, optional
-        Given a stage, steps done, and the fraction of the whole.
 
     Raises
     ------
     SettingsError
-        Nothing could be told apart (no labels, or one class), no memory, or no such device.
+        Nothing can be learned from the inputs, no memory, or no such device.
     FolderError
         Something is in the way, or a checkpoint of another training.
     MissingExtraError
-        torch or accelerate is not installed.
+        torch, transformers or accelerate is not installed.
     """
-    folder = Path(out)
-    is_first = _is_first_process()
+    folder, is_first = Path(out), _is_first_process()
     if is_first:
-        _check_target(folder, resume, overwrite)
-    loop, batches_of = _trainer()
-    sets = [read_labelled(index) for index in indexes]
-    shares = dict(shares or {})
-    unknown = set(shares) - {one.marker for one in sets}
-    if unknown:
-        known = ", ".join(one.marker for one in sets)
-        raise SettingsError("share", sorted(unknown)[0], f"a marker of these libraries: {known}")
-    splits = [split_for(one, recipe.holdout) for one in sets]
-    rows = [split.train for split in splits]
-    batches = batches_of(sets, rows, [shares.get(one.marker, 1.0) for one in sets], recipe)
-    identity = {"recipe": recipe.as_dict(), "shares": shares, "data": _data_hash(sets)}
-
-    def score(encoder: Encoder) -> float:
-        return mean_right(_validated(encoder, sets, splits, fragments=False))
+        _check_target(folder, run)
+    loop = _loop()
+    recipe, learning = learning_of()
+    identity = {
+        "recipe": recipe.as_dict(),
+        "data": _data_hash(learning.sets),
+        "start": _start_hash(run),
+        **learning.beside,
+    }
 
     def report(done: int, loss: float) -> None:
-        progress(f"train, loss {loss:.3f}", done, done / recipe.steps)
+        run.progress(f"train, loss {loss:.3f}", done, done / recipe.steps)
 
     with locked(folder, "encoder") if is_first else nullcontext():
-        if is_first and not resume:
+        if is_first and not run.resume:
             _clear(folder)
-        trained = loop.train(
-            batches,
+        task, trained = loop.train(
+            learning.task_of,
             recipe,
             folder,
             json.loads(json.dumps(identity)),
-            label=name or f"{recipe.name}-s{recipe.seed}",
-            device=device,
-            threads=threads,
+            device=run.device,
+            threads=run.threads,
             report=report,
-            validate=score,
         )
         if not is_first:  # the first one's model is everyone's
-            return Training(folder, trained.encoder, trained.seconds, [], [])
-        whole = _validated(trained.encoder, sets, splits, fragments=False)
-        pieces = _validated(trained.encoder, sets, splits, fragments=True)
-        training = Training(folder, trained.encoder, trained.seconds, whole, pieces)
-        _save(training, trained, recipe, sets, splits)
+            return Training(folder, trained.encoder, trained.seconds)
+        figures = learning.measure(task, trained.encoder)
+        training = Training(folder, trained.encoder, trained.seconds, figures)
+        _save(training, trained, recipe, learning, run)
     return training
 
 
-def _save(
-    training: Training,
-    trained: Trained,
-    recipe: Recipe,
-    sets: Sequence[LabelledSet],
-    splits: Sequence[Split],
-) -> None:
+def label_of(recipe: Recipe, run: Run) -> str:
+    """Return what the encoder is called."""
+    return run.name or f"{recipe.name}-s{recipe.seed}"
+
+
+def processes() -> int:
+    """Return how many processes train; `torchrun` and `accelerate launch` start several."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def split_sets(
+    sets: Sequence[LabelledSet], recipe: Recipe
+) -> tuple[list[Split], Callable[[Encoder], Figures]]:
+    """Split sets as a recipe says; also return what measures an encoder on what is kept out."""
+    splits = [split_for(one, recipe.holdout) for one in sets]
+
+    def measured(encoder: Encoder) -> Figures:
+        return Figures(*nearest(encoder, sets, splits))
+
+    return splits, measured
+
+
+def nearest(
+    encoder: Encoder, sets: Sequence[LabelledSet], splits: Sequence[Split]
+) -> tuple[list[Cell], list[Cell]]:
+    """Return percent right of the nearest reference, of all sets: whole queries, and fragments."""
+    whole: list[Cell] = []
+    cut: list[Cell] = []
+    for one, split in zip(sets, splits, strict=True):
+        for cells, found in zip((whole, cut), validate(encoder, one, split), strict=True):
+            cells += found
+    return whole, cut
+
+
+def network_for(
+    recipe: Any, run: Run, changes: dict[str, Any] | None = None
+) -> Callable[[], NetworkEncoder]:
+    """Return what makes the network that learns: that of the start, or a new one.
+
+    Raises
+    ------
+    SettingsError
+        The start is of another family than the recipe, or of none that can learn.
+    FolderError
+        The start is no encoder, or its tensors are missing, extra or misshapen.
+    """
+    from seqsearch.training.vectors import fresh  # noqa: PLC0415  torch is an extra
+
+    label = label_of(recipe, run)
+    if run.start is None:
+        if not recipe.family:
+            raise SettingsError("from", "", f"an encoder's folder, for the recipe {recipe.name}")
+        settings = recipe.network | (changes or {})
+        return lambda: fresh(recipe.family, settings, label)
+    encoder = load_encoder(run.start, run.threads)
+    family = str(encoder.as_config()["family"])
+    if family not in NETWORKS:
+        raise SettingsError("from", str(run.start), f"an encoder of {', '.join(NETWORKS)}")
+    if recipe.family and family != recipe.family:
+        raise SettingsError(
+            "from", str(run.start), f"a {recipe.family}, as the recipe {recipe.name} (not {family})"
+        )
+    return lambda: load_encoder(run.start or "", run.threads)  # type: ignore[return-value]
+
+
+def _save(training: Training, trained: Any, recipe: Recipe, learning: Learning, run: Run) -> None:
     """Write the encoder and what belongs to it; config.json, which makes it one, last."""
     folder, encoder = training.folder, trained.encoder
-    rows = [split.train for split in splits]
-    counts = save_trained_on(folder, sets, rows)
-    made = datetime.now(UTC).date().isoformat()
+    start = None if run.start is None else Path(run.start)
+    counts = save_trained_on(folder, learning.sets, learning.rows, start)
     facts = Facts(
-        trained.loss, trained.seconds, trained.device, trained.processes, counts, VERSION, made
+        trained.loss,
+        trained.seconds,
+        trained.device,
+        trained.processes,
+        counts,
+        VERSION,
+        datetime.now(UTC).date().isoformat(),
+        "" if start is None else load_encoder(start).name,
     )
-    scores = {
-        "Scores of whole sequences": training.cells,
-        "Scores of 250 nt fragments": training.fragment_cells,
-    }
-    write_card(folder, encoder, recipe, sets, rows, scores, facts)
+    write_card(folder, encoder, recipe, learning.sets, learning.rows, training.figures, facts)
     write_json({"recipe": recipe.as_dict(), **training.as_dict()}, folder / STATE)
     encoder.save(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _validated(
-    encoder: Encoder, sets: Sequence[LabelledSet], splits: Sequence[Split], *, fragments: bool
-) -> list[Cell]:
-    return [
-        cell
-        for one, split in zip(sets, splits, strict=True)
-        for cell in validate(encoder, one, split, fragments=fragments)
-    ]
-
-
-def _trainer() -> tuple[Any, Any]:
+def _loop() -> Any:
     """Import what needs torch."""
     try:
         from seqsearch.training import loop  # noqa: PLC0415  torch is an extra
-        from seqsearch.training.batches import Batches  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("torch or accelerate", "train") from error
-    return loop, Batches
+    return loop
 
 
 def _is_first_process() -> bool:
-    """Whether this is the process that writes; `accelerate launch` starts several."""
+    """Whether this is the process that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def _check_target(folder: Path, resume: bool, overwrite: bool) -> None:
+def _check_target(folder: Path, run: Run) -> None:
+    if run.start is not None and folder.resolve() == Path(run.start).resolve():
+        raise FolderError(folder, "the encoder to start from is here", advice="name another folder")
     if not folder.exists() or not any(folder.iterdir()):
         return
     is_ours = (folder / CONFIG).exists() or (folder / CHECKPOINT).exists()
     if not is_ours and not (folder / "logs").is_dir():
         raise FolderError(folder, "this folder is no encoder's", advice="name another one")
-    if (folder / CONFIG).exists() and not overwrite:
+    if (folder / CONFIG).exists() and not run.overwrite:
         raise FolderError(folder, "this encoder exists", advice="give --overwrite to replace it")
-    if not resume and not overwrite:
+    if not run.resume and not run.overwrite:
         raise FolderError(
             folder, "an unfinished training is here", advice="give --resume or --overwrite"
         )
@@ -231,3 +318,7 @@ def _data_hash(sets: Sequence[LabelledSet]) -> str:
         found.update(np.ascontiguousarray(one.digests).data)
         found.update(np.ascontiguousarray(one.lineage).data)
     return found.hexdigest()
+
+
+def _start_hash(run: Run) -> str:
+    return "" if run.start is None else load_encoder(run.start).content_hash

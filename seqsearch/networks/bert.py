@@ -190,6 +190,13 @@ def _closing(config: PreTrainedConfig, width: int) -> nn.ModuleDict:
     return nn.ModuleDict({"dense": nn.Linear(width, config.hidden_size), "LayerNorm": norm})
 
 
+def check_heads(config: Any) -> None:
+    """Raise `ValueError` where heads cannot share the dimensions out among them."""
+    heads, hidden = config.num_attention_heads, config.hidden_size
+    if heads < 1 or hidden < 1 or hidden % heads:
+        raise ValueError(f"{heads} attention heads cannot share {hidden} dimensions")
+
+
 def sizes_of(tensors: Mapping[str, Any]) -> dict[str, int]:
     """Return the settings of a network that the shapes of its tensors tell: all but its heads.
 

@@ -41,19 +41,30 @@ class Words:
         return Words(self.offsets.to(device), self.word.to(device), self.weight.to(device))
 
 
-def words_of(batch: SequenceBatch, shape: Shape) -> list[Words]:
-    """Count the words of a batch, pattern by pattern."""
-    found = []
-    for pattern in shape.patterns:
-        counts = count_words(batch, pattern)
-        found.append(
-            Words(
-                torch.from_numpy(counts.offsets[:-1].copy()),
-                torch.from_numpy(shape.numbers(pattern)[counts.word].astype(np.int64)),
-                torch.from_numpy(np.sqrt(counts.count.astype(np.float32))),
+@dataclass(frozen=True)
+class Counted:
+    """The words of some sequences, pattern by pattern."""
+
+    parts: list[Words]
+
+    @classmethod
+    def of(cls, batch: SequenceBatch, shape: Shape) -> Counted:
+        """Count the words of a batch."""
+        found = []
+        for pattern in shape.patterns:
+            counts = count_words(batch, pattern)
+            found.append(
+                Words(
+                    torch.from_numpy(counts.offsets[:-1].copy()),
+                    torch.from_numpy(shape.numbers(pattern)[counts.word].astype(np.int64)),
+                    torch.from_numpy(np.sqrt(counts.count.astype(np.float32))),
+                )
             )
-        )
-    return found
+        return cls(found)
+
+    def to(self, device: torch.device) -> Counted:
+        """Return them on a device."""
+        return Counted([some.to(device) for some in self.parts])
 
 
 class BagModel(nn.Module):

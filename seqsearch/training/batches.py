@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqsearch.dna.batch import SequenceBatch
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Float64, Int64
 from seqsearch.training.augmentation import augment
-from seqsearch.training.bag import Words, words_of
 from seqsearch.training.labelled import LabelledSet
-from seqsearch.training.recipe import Recipe
+from seqsearch.training.recipe import Contrastive
 from seqsearch.training.sampling import Groups, draw_batch, group_rows
+
+
+class Inputs(Protocol):
+    """What a model takes in of some sequences."""
+
+    def to(self, device: torch.device) -> Any:
+        """Return it on a device."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,8 @@ class Batch:
 
     Attributes
     ----------
-    words : list of Words
-        Of n sequences of one marker; one a pattern.
+    inputs : Inputs
+        Of n sequences of one marker.
     lineage : (n, r) int64
         Taxa at the ranks that count in the loss; -1 unknown.
     weights : (r,) float32
@@ -34,7 +43,7 @@ class Batch:
         Untrained vectors of the same sequences, where the loss sees them.
     """
 
-    words: list[Words]
+    inputs: Inputs
     lineage: Tensor
     weights: Tensor
     spectra: Tensor | None
@@ -60,7 +69,7 @@ class Batches:
         Rows of each set to learn from.
     shares : sequence of float
         How often each set is drawn, relative to what its size alone would give.
-    recipe : Recipe
+    recipe : Contrastive
 
     Raises
     ------
@@ -73,7 +82,7 @@ class Batches:
         sets: Sequence[LabelledSet],
         rows: Sequence[Int64],
         shares: Sequence[float],
-        recipe: Recipe,
+        recipe: Contrastive,
     ) -> None:
         self.recipe = recipe
         self._spectrum = recipe.spectrum(threads=1)
@@ -87,8 +96,15 @@ class Batches:
         odds = np.array(kept) * np.sqrt([len(s.groups.odds) for s in self.sources])
         self._odds: Float64 = odds / odds.sum()
 
-    def at(self, step: int, process: int = 0) -> Batch:
-        """Return the batch of a step; each process draws its own."""
+    def at(self, step: int, process: int, inputs: Callable[[SequenceBatch], Inputs]) -> Batch:
+        """Return a batch; each process draws its own.
+
+        Parameters
+        ----------
+        step, process : int
+        inputs : callable
+            Makes of sequences what the model takes in.
+        """
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, step, process])
         # One draw a step for all processes, so that all work on the same marker.
@@ -99,19 +115,14 @@ class Batches:
         changed = augment(whole, recipe.augmentation, int(rng.integers(2**62)))
         spectra = self._spectrum.encode(changed) if recipe.spectrum_in_loss else None
         return Batch(
-            words_of(changed, recipe.bag),
+            inputs(changed),
             torch.from_numpy(source.lineage[rows]),
             source.weights,
             None if spectra is None else torch.from_numpy(spectra),
         )
 
-    def stream(self, start: int, stop: int, process: int = 0) -> Iterator[Batch]:
-        """Yield the batches of the steps `start` to `stop`."""
-        for step in range(start, stop):
-            yield self.at(step, process)
 
-
-def _prepare(labelled: LabelledSet, rows: Int64, recipe: Recipe) -> Source | None:
+def _prepare(labelled: LabelledSet, rows: Int64, recipe: Contrastive) -> Source | None:
     """Return a set ready to be drawn from; None where nothing could be told apart."""
     counting = [
         rank

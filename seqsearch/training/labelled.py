@@ -1,4 +1,4 @@
-"""What encoders learn from: the sequences of index folders, each with one lineage."""
+"""What encoders learn from: sequences of index folders, with a lineage each, or of plain files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.dna.digests import UInt64
-from seqsearch.errors import FolderError
+from seqsearch.dna.digests import UInt64, digests
+from seqsearch.dna.reading import read_sequences
+from seqsearch.errors import FolderError, InputError
 from seqsearch.index.catalog import Votes
 from seqsearch.index.store import IndexStore
 from seqsearch.tables import Int32, Int64
@@ -74,6 +75,28 @@ def read_labelled(folder: str | Path) -> LabelledSet:
         batch = SequenceBatch(batch.ids, np.array(batch.bytes), np.array(batch.offsets))
         lineage = _agreed(store.taxonomy, store.votes, rows)
         return LabelledSet(marker, batch, store.digests()[rows], store.taxonomy, lineage)
+
+
+def read_unnamed(path: str | Path) -> LabelledSet:
+    """Read the distinct sequences of a FASTA or FASTQ file; none has a name, and there is no rank.
+
+    Records with a defect (letters of no nucleotide, say) are left out.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or no record is sound.
+    """
+    kept = [reads.batch.take(np.flatnonzero(reads.defects == 0)) for reads in read_sequences(path)]
+    batch = SequenceBatch.concatenate(kept)
+    if not len(batch):
+        raise InputError(path, "no record can be used")
+    found = digests(batch)
+    _, first = np.unique(found, axis=0, return_index=True)
+    rows = np.sort(first)
+    taxonomy, _ = Taxonomy.from_paths((), ())
+    nothing = np.empty((len(rows), 0), np.int32)
+    return LabelledSet(Path(path).name, batch.take(rows), found[rows], taxonomy, nothing)
 
 
 def _agreed(taxonomy: Taxonomy, votes: Votes, rows: Int64) -> Int32:

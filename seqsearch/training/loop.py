@@ -1,33 +1,58 @@
-"""The training loop, from the first step to the trained model."""
+"""The training loop, from the first step to the trained model; tasks say what is learned."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from seqsearch.encoders.base import Encoder
-from seqsearch.encoders.hybrid import Hybrid
-from seqsearch.encoders.kmerbag import KmerBag
 from seqsearch.errors import SettingsError
 from seqsearch.threads import prefetch, resolve_threads
-from seqsearch.training.bag import BagModel
-from seqsearch.training.batches import Batch, Batches
 from seqsearch.training.checkpoint import Progressed, load_checkpoint, save_checkpoint
-from seqsearch.training.objectives import batch_hard_triplet, hierarchical_supcon
 from seqsearch.training.recipe import Recipe
 
-AT_ONCE = 100  # steps between looks at the loss
+AT_ONCE = 20  # steps between looks at the loss
 Report = Callable[[int, float], None]  # steps done, mean loss lately
-Validate = Callable[[Encoder], float]
+
+
+class Task(Protocol):
+    """What is learned.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        All that learns, on the CPU; its forward is what `loss` calls.
+    """
+
+    @property
+    def model(self) -> nn.Module:
+        """All that learns."""
+        ...
+
+    def batch(self, number: int, process: int, /) -> Any:
+        """Return a batch, the same whenever it is asked for; made in a thread of its own."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any, device: torch.device, /) -> Tensor:
+        """Return () float; `model` is this one's, perhaps wrapped for several processes."""
+        ...
+
+    def watch(self) -> dict[str, float]:
+        """Return how good the model is on what is kept out, by name."""
+        ...
+
+    def encoder(self) -> Encoder:
+        """Return the encoder as it is now, a copy."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,35 +78,33 @@ class Trained:
 
 
 def train(
-    batches: Batches,
+    task_of: Callable[[], Task],
     recipe: Recipe,
     folder: Path,
     identity: dict[str, Any],
     *,
-    label: str,
     device: str,
     threads: int,
     report: Report,
-    validate: Validate,
-) -> Trained:
-    """Train a bag; goes on from the folder's checkpoint where there is one.
+) -> tuple[Task, Trained]:
+    """Learn a task; goes on from the folder's checkpoint where there is one.
 
     Parameters
     ----------
-    batches : Batches
+    task_of : callable
+        Makes the task; torch's random numbers are those of the recipe's seed then.
     recipe : Recipe
+        Its steps are known.
     folder : Path
         Gets `checkpoint.safetensors` and, for TensorBoard, `logs/`.
     identity : dict
         What a checkpoint must agree on.
-    label : str
-        Of the encoder's name.
     device : str
         auto, cpu or cuda.
     threads : int
         Of a training on the CPU; 0 means every core.
-    report, validate : callable
-        Told of progress; asked for percent right every `validate_every` steps.
+    report : callable
+        Told of progress.
 
     Raises
     ------
@@ -93,74 +116,86 @@ def train(
     accelerator = _accelerator(device, folder)
     accelerator.wait_for_everyone()  # the first process may have cleared the folder just now
     torch.set_num_threads(resolve_threads(threads))
-    set_seed(recipe.seed)
-    model = BagModel(recipe.bag, recipe.dropout)
-    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99), fused=True)
-    progressed = load_checkpoint(folder, model, optimizer, identity)
-    start, began = progressed.step, perf_counter()
-    model, optimizer = accelerator.prepare(model, optimizer)
-    lately: list[Tensor] = []
-    loss = float("nan")
-    stream = prefetch(batches.stream(start, recipe.steps, accelerator.process_index))
+    torch.manual_seed(recipe.seed)
+    task = task_of()
+    optimizer = recipe.descent.optimizer_of(task.model)
+    progressed = load_checkpoint(folder, task.model, optimizer, identity)
+    model, optimizer = accelerator.prepare(task.model, optimizer)
+    running = _Running(task, recipe, accelerator, model, optimizer)
+    began, loss = perf_counter(), float("nan")
+    stream = prefetch(running.batches(progressed.step))
     model.train()
     with _memory_errors(recipe):
-        for step, batch in enumerate(stream, start=start):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * recipe.rate_at(step)
-            torch.manual_seed(hash((recipe.seed, step, accelerator.process_index)) % 2**63)
-            value = _loss(model, batch, recipe, accelerator)
-            optimizer.zero_grad()
-            accelerator.backward(value)
-            optimizer.step()
-            lately.append(value.detach())
+        for step in range(progressed.step, recipe.steps):
+            running.step(step, list(islice(stream, recipe.descent.accumulate)))
             done = step + 1
             if done % AT_ONCE == 0 or done == recipe.steps:
-                loss = float(torch.stack(lately).mean())
-                lately.clear()
-                accelerator.log({"loss": loss, "rate": recipe.rate_at(step)}, step=done)
+                loss = running.mean_loss()
+                rate = recipe.descent.rate_at(step, recipe.steps)
+                accelerator.log({"loss": loss, "rate": rate}, step=done)
                 report(done, loss)
             if accelerator.is_main_process and done < recipe.steps:
                 if recipe.save_every and done % recipe.save_every == 0:
-                    spent = progressed.seconds + perf_counter() - began
-                    plain = accelerator.unwrap_model(model)
-                    now = Progressed(done, spent)
-                    save_checkpoint(folder, plain, optimizer.optimizer, identity, now)
+                    now = Progressed(done, progressed.seconds + perf_counter() - began)
+                    save_checkpoint(folder, task.model, optimizer.optimizer, identity, now)
                 if recipe.validate_every and done % recipe.validate_every == 0:
-                    right = validate(encoder_from(accelerator.unwrap_model(model), recipe, label))
-                    accelerator.log({"right": right}, step=done)
+                    accelerator.log(task.watch(), step=done)
+                    model.train()
     seconds = progressed.seconds + perf_counter() - began
     accelerator.end_training()
-    encoder = encoder_from(accelerator.unwrap_model(model), recipe, label)
     name = _device_name(accelerator)
-    return Trained(encoder, loss, seconds, name, accelerator.num_processes)
+    return task, Trained(task.encoder(), loss, seconds, name, accelerator.num_processes)
 
 
-def encoder_from(model: BagModel, recipe: Recipe, label: str, threads: int = 0) -> Encoder:
-    """Return the finished encoder, its table in whole numbers."""
-    bag = KmerBag(recipe.bag, model.quantised(), label, threads)
-    if not recipe.spectrum_weight:
-        return bag
-    spectrum = recipe.spectrum(threads)
-    weights = (1 - recipe.spectrum_weight, recipe.spectrum_weight)
-    return Hybrid((bag, spectrum), weights, label)
+class _Running:
+    """A task on its device, step by step."""
 
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimizer: Any,
+    ) -> None:
+        self._task, self._recipe, self._accelerator = task, recipe, accelerator
+        self._model, self._optimizer = model, optimizer
+        at_once = recipe.at_once(accelerator.num_processes)
+        self._rate = recipe.learning_rate * recipe.descent.scale(at_once)
+        self._lately: list[Tensor] = []
 
-def _loss(model: nn.Module, batch: Batch, recipe: Recipe, accelerator: Accelerator) -> Tensor:
-    to = accelerator.device
-    with accelerator.autocast():
-        vectors = model([some.to(to) for some in batch.words])
-    similarity = vectors @ vectors.T
-    if batch.spectra is not None:
-        share, spectra = recipe.spectrum_in_loss, batch.spectra.to(to)
-        similarity = (1 - share) * similarity + share * (spectra @ spectra.T)
-    lineage, weights = batch.lineage.to(to), batch.weights
-    if recipe.objective == "triplet":
-        return batch_hard_triplet(similarity, lineage, weights, recipe.margin)
-    return hierarchical_supcon(similarity, lineage, weights, recipe.temperature)
+    def batches(self, start: int) -> Iterator[Any]:
+        """Yield all batches of the steps from `start` on; several make a step."""
+        many = self._recipe.descent.accumulate
+        for number in range(start * many, self._recipe.steps * many):
+            yield self._task.batch(number, self._accelerator.process_index)
+
+    def step(self, step: int, batches: list[Any]) -> None:
+        """Change the model once."""
+        recipe, accelerator = self._recipe, self._accelerator
+        recipe.descent.set_step(self._optimizer, self._rate, step, recipe.steps)
+        # What the model draws (dropout) depends on the step alone: resuming changes nothing.
+        torch.manual_seed(hash((recipe.seed, step, accelerator.process_index)) % 2**63)
+        self._optimizer.zero_grad()
+        for batch in batches:
+            value = self._task.loss(self._model, batch, accelerator.device)
+            accelerator.backward(value / len(batches))
+            self._lately.append(value.detach())
+        if recipe.descent.clip:
+            accelerator.clip_grad_norm_(self._model.parameters(), recipe.descent.clip)
+        self._optimizer.step()
+
+    def mean_loss(self) -> float:
+        """Return the mean loss since it was asked for last."""
+        mean = float(torch.stack(self._lately).mean())
+        self._lately.clear()
+        return mean
 
 
 def _accelerator(device: str, folder: Path) -> Accelerator:
     has_cuda = torch.cuda.is_available()
+    if device not in ("auto", "cpu", "cuda"):
+        raise SettingsError("device", device, "auto, cpu or cuda")
     if device == "cuda" and not has_cuda:
         raise SettingsError("device", device, "cpu (torch sees no CUDA device here)")
     on_gpu = has_cuda and device != "cpu"

@@ -116,12 +116,12 @@ def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits : (n, length, words) float
-    targets : (n, length) int64
+    logits : (..., words) float
+    targets : (...) int64
         As in `Hidden`.
     """
     losses = functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        logits.float().flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
     return losses / (targets != IGNORED).sum().clamp_min(1)
 

@@ -1,21 +1,23 @@
-"""Settings of a training, and recipes by name."""
+"""Settings of trainings: one class for each command of `seqsearch train`."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 from seqsearch.encoders.kmerbag import Shape
 from seqsearch.encoders.spectrum import EIGHT, Spectrum
 from seqsearch.errors import SettingsError
-from seqsearch.training import recipes
 from seqsearch.training.augmentation import Augmentation
+from seqsearch.training.descent import Descent
 from seqsearch.training.split import HOLDOUTS
 
 OBJECTIVES = ("supcon", "triplet")
+GUESSING = ("barcodebert", "metaberta")  # families that can be pretrained
+NETWORKS = (*GUESSING, "cnn")  # families in torch that can learn from names
+BAG = "kmerbag"
 # Weights of the ranks in the loss: DESIGN 8's, found on an earlier split of the COI data.
 RANK_WEIGHTS = {
     "species": 1.0,
@@ -26,17 +28,86 @@ RANK_WEIGHTS = {
     "phylum": 0.1,
     "kingdom": 0.05,
 }
+UNCHANGED = Augmentation(crop=0, substitutions=0, indels=0)
+Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an encoder is trained.
+    """What all trainings have.
 
     Attributes
     ----------
     name : str
+    batch_size : int
+        Sequences (or pieces of such, where the encoder cuts them) that a process looks at at once.
+    steps : int
+        Changes of the model; 0: as many as `epochs` take.
+    epochs : float
+        How often everything is looked at, where `steps` is 0.
+    learning_rate : float
+        Before `descent` scales it.
+    descent : Descent
+    holdout : str
+        One of `HOLDOUTS`: what is kept out of training.
+    seed : int
+    validate_every, save_every : int
+        Steps; 0: only at the end.
+    """
+
+    command: ClassVar[str]
+
+    name: str
+    batch_size: int = 512
+    steps: int = 6000
+    epochs: float = 0.0
+    learning_rate: float = 2e-3
+    descent: Descent = field(default_factory=Descent)
+    holdout: str = "development"
+    seed: int = 0
+    validate_every: int = 0
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        check(self.holdout in HOLDOUTS, "holdout", self.holdout, ", ".join(HOLDOUTS))
+        check(self.batch_size >= 1, "batch-size", self.batch_size, "1 or more")
+        check(self.epochs >= 0, "epochs", self.epochs, "0 or more")
+        least = 0 if self.epochs else 1
+        check(self.steps >= least, "steps", self.steps, f"{least} or more")
+        check(self.learning_rate > 0, "learning-rate", self.learning_rate, "more than 0")
+
+    def at_once(self, processes: int = 1) -> int:
+        """Return how many sequences one step looks at."""
+        return self.batch_size * self.descent.accumulate * processes
+
+    def resolved(self, sequences: int, processes: int = 1) -> Self:
+        """Return the recipe with as many steps as its epochs take.
+
+        >>> Pretraining("mine", batch_size=64, steps=0, epochs=2).resolved(1000).steps
+        32
+        """
+        if self.steps:
+            return replace(self, epochs=0)
+        steps = math.ceil(self.epochs * sequences / self.at_once(processes))
+        return replace(self, steps=max(1, steps))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all settings as JSON would hold them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Contrastive(Recipe):
+    """How an encoder learns which sequences belong together.
+
+    Attributes
+    ----------
+    family : str
+        What is trained: kmerbag, or a family of networks.
+    network : dict
+        Settings of a network, as its family's configuration names them.
     bag : Shape
-        The trained part.
+        The trained part of a bag.
     spectrum_weight : float
         Share of an untrained spectrum in the finished encoder's similarity; 0: the bag alone.
     spectrum_in_loss : float
@@ -53,24 +124,16 @@ class Recipe:
     rank_weights : dict
         Rank to its weight in the loss; other ranks have none.
     augmentation : Augmentation
-    batch_size : int
-        Sequences a step and process; even.
     shared : float
         Share of a batch drawn from a few families.
-    steps : int
-    warmup : int
-        Steps over which the learning rate rises; it then falls in a straight line to 0.
-    learning_rate : float
     dropout : float
-        Share of the words left out.
-    holdout : str
-        One of `HOLDOUTS`: what is kept out of training.
-    seed : int
-    validate_every, save_every : int
-        Steps; 0: only at the end.
+        Share of the words of a bag left out.
     """
 
-    name: str
+    command: ClassVar[str] = "contrastive"
+
+    family: str = BAG
+    network: Settings = field(default_factory=dict)
     bag: Shape = field(default_factory=Shape)
     spectrum_weight: float = 0.0
     spectrum_in_loss: float = 0.0
@@ -82,28 +145,20 @@ class Recipe:
     margin: float = 0.2
     rank_weights: dict[str, float] = field(default_factory=lambda: dict(RANK_WEIGHTS))
     augmentation: Augmentation = field(default_factory=Augmentation)
-    batch_size: int = 512
     shared: float = 0.5
-    steps: int = 6000
-    warmup: int = 100
-    learning_rate: float = 2e-3
     dropout: float = 0.0
-    holdout: str = "development"
-    seed: int = 0
-    validate_every: int = 0
-    save_every: int = 500
 
     def __post_init__(self) -> None:
-        _check(self.objective in OBJECTIVES, "objective", self.objective, " or ".join(OBJECTIVES))
-        _check(self.holdout in HOLDOUTS, "holdout", self.holdout, ", ".join(HOLDOUTS))
+        super().__post_init__()
+        check(self.family in (BAG, *NETWORKS), "family", self.family, f"{BAG}, {_listed(NETWORKS)}")
+        check(self.objective in OBJECTIVES, "objective", self.objective, " or ".join(OBJECTIVES))
         is_even = self.batch_size >= 4 and self.batch_size % 2 == 0
-        _check(is_even, "batch-size", self.batch_size, "an even number, 4 or more")
-        _check(self.steps >= 1, "steps", self.steps, "1 or more")
-        _check(self.learning_rate > 0, "learning-rate", self.learning_rate, "more than 0")
-        _check(self.temperature > 0, "temperature", self.temperature, "more than 0")
+        check(is_even, "batch-size", self.batch_size, "an even number, 4 or more")
+        check(self.epochs == 0, "epochs", self.epochs, "0: batches are drawn, give steps")
+        check(self.temperature > 0, "temperature", self.temperature, "more than 0")
         for name in ("spectrum_weight", "spectrum_in_loss", "dropout"):
-            _check(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")
-        _check(0 <= self.shared <= 1, "shared", self.shared, "a number in [0, 1]")
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")
+        check(0 <= self.shared <= 1, "shared", self.shared, "a number in [0, 1]")
 
     def spectrum(self, threads: int = 0) -> Spectrum:
         """Return the untrained part."""
@@ -114,105 +169,77 @@ class Recipe:
             threads=threads,
         )
 
-    def rate_at(self, step: int) -> float:
-        """Return the factor of the learning rate at a step: warm-up, then a line down to 0.
 
-        >>> recipe = Recipe("kmerbag", steps=10, warmup=2)
-        >>> [round(recipe.rate_at(step), 2) for step in (0, 1, 5, 9)]
-        [0.5, 0.9, 0.5, 0.1]
-        """
-        return min(1.0, (step + 1) / max(self.warmup, 1)) * (1 - step / self.steps)
+@dataclass(frozen=True)
+class Pretraining(Recipe):
+    """How a network learns to guess hidden tokens.
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all settings as JSON would hold them."""
-        return asdict(self)
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes.
-
-    >>> recipe_names()
-    ['hybrid', 'kmerbag']
+    Attributes
+    ----------
+    family : str
+        barcodebert or metaberta; it decides what is hidden, and how (`training/masking.py`).
+    network : dict
+        Settings of the network, as its family's configuration names them.
+    hidden : float
+        Share of the tokens that are hidden.
+    pairs : int
+        Byte pairs, so many tokens, in the place of k-mers; learned from the same sequences. 0:
+        k-mers.
     """
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__))
+
+    command: ClassVar[str] = "pretrain"
+
+    family: str = "barcodebert"
+    network: Settings = field(default_factory=dict)
+    hidden: float = 0.5
+    pairs: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.family in GUESSING, "family", self.family, _listed(GUESSING))
+        check(0 < self.hidden < 1, "hidden", self.hidden, "a number in (0, 1)")
+        check(self.pairs >= 0, "pairs", self.pairs, "0, or how many tokens")
 
 
-def load_recipe(name: str, **changes: Any) -> Recipe:
-    """Return a recipe by name, with some settings changed; those that are None stay.
+@dataclass(frozen=True)
+class Finetuning(Recipe):
+    """How a network learns the names of sequences: a head for each rank.
 
-    Raises
-    ------
-    SettingsError
-        There is no such recipe or setting, or a value is out of its range.
+    Attributes
+    ----------
+    family : str
+        Of the network; empty: that of the encoder it starts from.
+    network : dict
+        Settings of the network, where it starts from nothing.
+    is_frozen : bool
+        Only the heads learn, from vectors with one mean and one deviation taken out (a linear
+        probe); the encoder stays as it was.
+    is_squashed : bool
+        A tanh stands before the heads.
+    rank_weights : dict
+        Rank to its weight in the loss; other ranks have none.
+    augmentation : Augmentation
     """
-    if name not in recipe_names():
-        raise SettingsError("recipe", name, f"one of {', '.join(recipe_names())}")
-    recipe: Recipe = importlib.import_module(f"{recipes.__name__}.{name}").RECIPE
-    changes = {key: value for key, value in changes.items() if value is not None}
-    unknown = set(changes) - {setting.name for setting in fields(Recipe)}
-    if unknown:
-        raise SettingsError("setting", sorted(unknown)[0], "one of a recipe's")
-    return replace(recipe, **changes)
+
+    command: ClassVar[str] = "finetune"
+
+    family: str = ""
+    network: Settings = field(default_factory=dict)
+    is_frozen: bool = False
+    is_squashed: bool = False
+    rank_weights: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RANK_WEIGHTS, 1.0))
+    augmentation: Augmentation = UNCHANGED
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.family in ("", *NETWORKS), "family", self.family, _listed(NETWORKS))
 
 
-def changed_recipe(name: str, changes: Sequence[str], **settings: Any) -> Recipe:
-    """Return a recipe with changes as they are typed: NAME=VALUE, and PART.NAME=VALUE.
-
-    >>> changed_recipe("kmerbag", ["bag.patterns=11011,111111", "dropout=0.2"]).bag.patterns
-    ('11011', '111111')
-
-    Raises
-    ------
-    SettingsError
-        As `load_recipe`; or a change is not of this form.
-    """
-    recipe = load_recipe(name, **settings)
-    for key, value in pairs_of("set", changes):
-        recipe = _replaced(recipe, key, key.replace("-", "_").split("."), value)
-    return recipe
-
-
-def pairs_of(option: str, given: Sequence[str]) -> list[tuple[str, str]]:
-    """Split NAME=VALUE; raises `SettingsError` where there is no value or it is no number."""
-    pairs = []
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not name or not equals or not value:
-            raise SettingsError(option, text, "NAME=VALUE")
-        try:
-            float(value) if option == "share" else None
-        except ValueError as error:
-            raise SettingsError(option, text, "a number behind =") from error
-        pairs.append((name, value))
-    return pairs
-
-
-def _replaced(settings: Any, key: str, path: list[str], value: str) -> Any:
-    """Return a dataclass with one field changed, however deep."""
-    name, *below = path
-    if name not in {setting.name for setting in fields(settings)}:
-        known = ", ".join(setting.name for setting in fields(settings))
-        raise SettingsError("set", key, f"one of {known}")
-    old = getattr(settings, name)
-    if below:
-        if isinstance(old, dict):
-            return replace(settings, **{name: old | {below[0]: _number(key, value)}})
-        return replace(settings, **{name: _replaced(old, key, below, value)})
-    if isinstance(old, str):
-        return replace(settings, **{name: value})
-    if isinstance(old, tuple):
-        return replace(settings, **{name: tuple(value.split(","))})
-    number = _number(key, value)
-    return replace(settings, **{name: type(old)(number)})
-
-
-def _number(key: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise SettingsError("set", f"{key}={value}", "a number behind =") from error
-
-
-def _check(holds: bool, setting: str, value: object, expected: str) -> None:
+def check(holds: bool, setting: str, value: object, expected: str) -> None:
+    """Raise `SettingsError` unless something holds."""
     if not holds:
         raise SettingsError(setting, value, expected)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -64,12 +64,16 @@ def split_for(labelled: LabelledSet, holdout: str, seed: int = 0) -> Split:
     "development": `development_split`, and all that it hides is kept out of training.
     "genera": only the held genera are; they are the queries.
     "none": everything is learned from, nothing is asked.
+    Where nothing has a name, single sequences are kept out in the place of taxa.
     """
-    if holdout == "development":
-        return development_split(labelled, seed)
     everything = np.arange(len(labelled))
     if holdout == "none":
         return Split(everything, everything, {})
+    if not labelled.ranks:
+        kept = np.flatnonzero(~_drawn_sequences(labelled))
+        return Split(kept, kept, {})
+    if holdout == "development":
+        return development_split(labelled, seed)
     is_held = _drawn(labelled, "genus", "genus", HELD_GENERA)
     kept = np.flatnonzero(~is_held)
     asked = np.flatnonzero(is_held & _known(labelled, kept, "family"))
@@ -86,8 +90,7 @@ def development_split(labelled: LabelledSet, seed: int = 0) -> Split:
     is_genus = _drawn(labelled, "genus", "genus", HELD_GENERA) & ~is_family
     is_species = _drawn(labelled, "species", "species", HIDDEN_SPECIES) & ~is_genus & ~is_family
     species = labelled.at("species")
-    lots = labelled.digests[:, 0].astype(np.float64) / 2**64
-    is_one = (lots < HIDDEN_SEQUENCES) & (species >= 0) & ~(is_family | is_genus | is_species)
+    is_one = _drawn_sequences(labelled) & (species >= 0) & ~(is_family | is_genus | is_species)
     references = np.flatnonzero(~(is_family | is_genus | is_species | is_one))
     queries = {
         name: _few(labelled, np.flatnonzero(hidden & _known(labelled, references, rank)), seed)
@@ -99,6 +102,12 @@ def development_split(labelled: LabelledSet, seed: int = 0) -> Split:
         )
     }
     return Split(references, references, queries)
+
+
+def _drawn_sequences(labelled: LabelledSet) -> Bool:
+    """(n,) bool: rows that are drawn by a hash of the sequence."""
+    lots = labelled.digests[:, 0].astype(np.float64) / 2**64
+    return lots < HIDDEN_SEQUENCES
 
 
 def _drawn(labelled: LabelledSet, kind: str, rank: str, share: float) -> Bool:

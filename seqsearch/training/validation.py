@@ -47,8 +47,8 @@ class Cell:
 
 
 def validate(
-    encoder: Encoder, labelled: LabelledSet, split: Split, *, fragments: bool = False
-) -> list[Cell]:
+    encoder: Encoder, labelled: LabelledSet, split: Split
+) -> tuple[list[Cell], list[Cell]]:
     """Name each query as its nearest reference that has a name at the rank.
 
     Parameters
@@ -56,23 +56,31 @@ def validate(
     encoder : Encoder
     labelled : LabelledSet
     split : Split
-    fragments : bool
-        Cut the queries to `FRAGMENT` bases at random places.
+
+    Returns
+    -------
+    list of Cell
+        Of whole queries.
+    list of Cell
+        Of queries cut to `FRAGMENT` bases at random places.
     """
+    if not any(len(rows) for rows in split.queries.values()):
+        return [], []
     references = encoder.encode(labelled.batch.take(split.references))
-    cells = []
+    whole: list[Cell] = []
+    cut: list[Cell] = []
     for hidden, rows in split.queries.items():
         if not len(rows):
             continue
         batch = labelled.batch.take(rows)
-        if fragments:
-            batch = augment(batch, Augmentation(1.0, FRAGMENT, 0.0, 0.0, FRAGMENT), seed=0)
-        similarity = encoder.encode(batch) @ references.T
-        for cell, rank in CELLS:
-            if cell == hidden and rank in labelled.ranks:
-                truth, names = labelled.at(rank)[rows], labelled.at(rank)[split.references]
-                cells += list(_cell(labelled.marker, hidden, rank, similarity, truth, names))
-    return cells
+        pieces = augment(batch, Augmentation(1.0, FRAGMENT, 0.0, 0.0, FRAGMENT), seed=0)
+        for cells, queries in ((whole, batch), (cut, pieces)):
+            similarity = encoder.encode(queries) @ references.T
+            for cell, rank in CELLS:
+                if cell == hidden and rank in labelled.ranks:
+                    truth, names = labelled.at(rank)[rows], labelled.at(rank)[split.references]
+                    cells += _cell(labelled.marker, hidden, rank, similarity, truth, names)
+    return whole, cut
 
 
 def _cell(

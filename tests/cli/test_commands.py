@@ -533,6 +533,46 @@ def test_training_from_the_command_line(index_folder: Path, tmp_path: Path, comm
     assert "a marker of these libraries" in share.err
 
 
+def test_a_pretrained_network_names_queries(
+    library_files: Path, index_folder: Path, tmp_path: Path, command: Any, fails: Any
+) -> None:
+    pytest.importorskip("accelerate", reason="needs the extra train")
+    references = library_files / "references.fasta"
+    encoder, tuned = tmp_path / "encoder", tmp_path / "tuned"
+    sizes = ("hidden_size=16", "num_hidden_layers=1", "intermediate_size=16")
+    tiny = [word for size in sizes for word in ("--set", f"network.{size}")]
+    words = ["train", "pretrain", references, "-o", encoder, "--recipe", "barcodebert-small"]
+    options = [*tiny, "--steps", "4", "--batch-size", "8", "--threads", "1"]
+    done = command(*words, *options, "--name", "mine")
+    assert done.status == 0
+    assert "shares at the place" in done.out
+    assert f"{encoder}: mine-d16, " in done.out
+    found = json.loads(command(*words, *options, "--overwrite", "--json").out)
+    assert found["guess"]["loss"] > 0
+    silent = ["--threads", "1", "--quiet"]
+    tuning = ["train", "finetune", index_folder, "--from", encoder, "-o", tuned, "--steps", "2"]
+    index, run = tmp_path / "index", tmp_path / "run"
+    building = ["index", "build", references, "--taxonomy", library_files / "references.tsv"]
+    asking = ["query", index, library_files / "queries.fasta", "-o", run, "--min-confidence", "0"]
+    for words_of in (
+        [*tuning, "--batch-size", "8", *silent],
+        [*building, "-o", index, "--no-calibrate", "--encoder", tuned, *silent],
+        [*asking, *silent],
+    ):
+        answer = command(*words_of)
+        assert (answer.status, answer.out, answer.err) == (0, "", "")
+    rows = [line.split("\t") for line in (library_files / "queries.tsv").read_text().splitlines()]
+    family = {row[0]: row[rows[0].index("family")] for row in rows[1:]}
+    named = dict(zip(column(run, "query_id"), column(run, "family"), strict=True))
+    right = [named[query] == name for query, name in family.items() if query in named]
+    assert sum(right) > 0.6 * len(named)  # of ten families, some of which the library lacks
+    wrong = fails("train", "pretrain", references, "-o", run, "--recipe", "cnn", status=2)
+    assert wrong == (
+        "recipe is 'cnn': expected one of barcodebert, barcodebert-small, metaberta, "
+        "metaberta-small for train pretrain"
+    )
+
+
 def test_export(tiny_run: Path, tmp_path: Path, command: Any, fails: Any) -> None:
     out = tmp_path / "hits.b6"
     assert command("export", tiny_run, "-o", out).out.endswith(f"lines in {out}\n")

@@ -145,3 +145,10 @@ def test_pickles_and_gaps_are_refused(tmp_path: Path) -> None:
         load_encoder(f"hf:{folder}")
     with pytest.raises(SettingsError, match="one that transformers reads by itself"):
         load_encoder(f"hf:{tmp_path}/nothing")
+
+
+def test_loading_draws_no_progress_bar(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = bert(tmp_path / "bert")
+    capfd.readouterr()
+    load_encoder(f"hf:{folder}").encode(BATCH)
+    assert capfd.readouterr() == ("", "")

@@ -16,19 +16,22 @@ pytest.importorskip("accelerate", reason="needs the extra train")
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.jobs.build import build_index
-from seqsearch.jobs.training import train_contrastive
-from seqsearch.training import loop
+from seqsearch.jobs.contrasting import train_contrastive
 from seqsearch.training.card import name_hash, read_trained_on
+from seqsearch.training.choosing import changed_recipe, load_recipe
+from seqsearch.training.contrasting import Contrasting
 from seqsearch.training.labelled import LabelledSet
-from seqsearch.training.recipe import Recipe, changed_recipe, load_recipe
+from seqsearch.training.recipe import Contrastive, Pretraining
 from seqsearch.training.split import development_split
 from seqsearch.training.validation import mean_right, validate
 
 SMALL = ["bag.patterns=11111", "bag.dim=16", "spectrum_dim=64", "save_every=4"]
 
 
-def small(**settings: Any) -> Recipe:
-    return changed_recipe("kmerbag", SMALL, **{"steps": 10, "batch_size": 32, **settings})
+def small(**settings: Any) -> Contrastive:
+    return changed_recipe(
+        "kmerbag", SMALL, Contrastive, **{"steps": 10, "batch_size": 32, **settings}
+    )
 
 
 class StoppedError(Exception):
@@ -37,14 +40,18 @@ class StoppedError(Exception):
 
 def test_training_learns(index_folder: Path, labelled: LabelledSet, tmp_path: Path) -> None:
     recipe = changed_recipe(
-        "kmerbag", ["bag.dim=16", "bag.patterns=111111"], steps=150, batch_size=128
+        "kmerbag",
+        ["bag.dim=16", "bag.patterns=111111"],
+        Contrastive,
+        steps=150,
+        batch_size=128,
     )
     before = train_contrastive([index_folder], tmp_path / "one", small(steps=1))
     after = train_contrastive([index_folder], tmp_path / "many", recipe)
     assert mean_right(after.cells) > mean_right(before.cells) + 5
     encoder = load_encoder(tmp_path / "many")
     assert encoder.content_hash == after.encoder.content_hash
-    again = validate(encoder, labelled, development_split(labelled))
+    again, _ = validate(encoder, labelled, development_split(labelled))
     assert [cell.right for cell in again] == [cell.right for cell in after.cells]
 
 
@@ -82,7 +89,7 @@ def test_a_resumed_training_ends_in_the_same_model(
 ) -> None:
     recipe = small(objective=objective, dropout=0.2, spectrum_in_loss=0.3, spectrum_weight=0.5)
     whole = train_contrastive([index_folder], tmp_path / "whole", recipe, threads=1)
-    real, calls = loop._loss, []
+    real, calls = Contrasting.loss, []
 
     def failing(*arguments: Any) -> Any:
         calls.append(1)
@@ -90,10 +97,10 @@ def test_a_resumed_training_ends_in_the_same_model(
             raise StoppedError
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "_loss", failing)
+    monkeypatch.setattr(Contrasting, "loss", failing)
     with pytest.raises(StoppedError):
         train_contrastive([index_folder], tmp_path / "cut", recipe, threads=1)
-    monkeypatch.setattr(loop, "_loss", real)
+    monkeypatch.setattr(Contrasting, "loss", real)
     assert not (tmp_path / "cut" / "config.json").exists()
     with pytest.raises(FolderError, match="an unfinished training is here; give --resume"):
         train_contrastive([index_folder], tmp_path / "cut", recipe)
@@ -148,7 +155,7 @@ def test_out_of_memory_suggests_a_batch_size(
             "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"
         )
 
-    monkeypatch.setattr(loop, "_loss", failing)
+    monkeypatch.setattr(Contrasting, "loss", failing)
     with pytest.raises(SettingsError, match=r"batch-size is 32: .*out of memory.*try 16"):
         train_contrastive([index_folder], tmp_path / "encoder", small())
 
@@ -172,22 +179,29 @@ def test_a_strangers_folder_is_left_alone(index_folder: Path, tmp_path: Path) ->
         ("steps", "set is 'steps': expected NAME=VALUE"),
         ("steps=many", "a number behind ="),
         ("bag.patterns=10", "pattern is '10'"),
+        ("descent.schedule=steps", "schedule is 'steps'"),
+        ("descent.clip=-1", "clip is -1"),
         ("augmentation.crop=2", "crop is 2"),
     ],
 )
 def test_settings_out_of_range(change: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
-        changed_recipe("kmerbag", [change])
+        changed_recipe("kmerbag", [change], Contrastive)
 
 
 def test_recipes_by_name() -> None:
-    assert load_recipe("hybrid").spectrum_weight > 0
-    assert load_recipe("kmerbag").spectrum_weight == 0
-    assert changed_recipe("kmerbag", ["rank_weights.genus=0.5"]).rank_weights["genus"] == 0.5
-    with pytest.raises(SettingsError, match="recipe is 'bert': expected one of hybrid, kmerbag"):
-        load_recipe("bert")
+    assert load_recipe("hybrid", Contrastive).spectrum_weight > 0
+    assert load_recipe("kmerbag", Contrastive).spectrum_weight == 0
+    assert (
+        changed_recipe("kmerbag", ["rank_weights.genus=0.5"], Contrastive).rank_weights["genus"]
+        == 0.5
+    )
+    with pytest.raises(SettingsError, match="recipe is 'bert': expected one of barcodebert, "):
+        load_recipe("bert", Contrastive)
+    with pytest.raises(SettingsError, match=r"recipe is 'hybrid': .* for train pretrain$"):
+        load_recipe("hybrid", Pretraining)
     with pytest.raises(SettingsError, match="share"):
-        train_contrastive([], "nowhere", load_recipe("kmerbag"), shares={"coi": 2.0})
+        train_contrastive([], "nowhere", load_recipe("kmerbag", Contrastive), shares={"coi": 2.0})
 
 
 @pytest.mark.slow

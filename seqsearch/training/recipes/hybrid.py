@@ -4,11 +4,11 @@ The shipped encoder's recipe. A quarter of an hour on two CPU cores.
 """
 
 from seqsearch.encoders.kmerbag import Shape
-from seqsearch.training.recipe import Recipe
+from seqsearch.training.recipe import Contrastive
 
 CODON = "11011011011"  # two bases of three: one frame of a coding sequence skips third positions
 
-RECIPE = Recipe(
+CONTRASTIVE = Contrastive(
     "hybrid",
     bag=Shape(("11111111", CODON), canonical=True, dim=256),
     spectrum_pattern=CODON,

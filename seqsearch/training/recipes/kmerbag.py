@@ -1,6 +1,6 @@
 """A bag of spaced words alone: the smallest vectors, and the fastest."""
 
 from seqsearch.encoders.kmerbag import Shape
-from seqsearch.training.recipe import Recipe
+from seqsearch.training.recipe import Contrastive
 
-RECIPE = Recipe("kmerbag", bag=Shape(("11011011011",), dim=256))
+CONTRASTIVE = Contrastive("kmerbag", bag=Shape(("11011011011",), dim=256))
