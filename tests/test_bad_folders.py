@@ -124,9 +124,9 @@ def test_a_damaged_manifest(
 
 def test_another_format_version(bees: Path, fails: Any) -> None:
     manifest = bees / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 9'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 3', '"format_version": 9'))
     advice = "update seqsearch, or build the index again"
-    expected = f"{bees}: index format 9, this version reads 2; {advice}"
+    expected = f"{bees}: index format 9, this version reads 3; {advice}"
     assert fails("index", "info", bees) == expected
 
 

@@ -311,8 +311,10 @@ def _opened(name: str) -> Iterator[BufferedReader]:
         handle = Path(name).open("rb")  # noqa: SIM115  closed below, where errors are the user's
     except FileNotFoundError as error:
         looks_like_dna = len(name) > 20 and set(name.upper()) <= set("ACGTUN")
-        advice = "give sequences as a list or a dict" if looks_like_dna else ""
-        raise InputError(name[:80], "no such file", advice=advice) from error
+        if looks_like_dna:
+            advice = "give sequences as a list or a dict"
+            raise InputError(name[:80], "no such file", advice=advice) from error
+        raise InputError(name, "no such file") from error
     except IsADirectoryError as error:
         raise InputError(name, "this is a folder", advice="give the files in it") from error
     except PermissionError as error:
