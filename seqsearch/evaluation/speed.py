@@ -85,7 +85,8 @@ def compare_speeds(job: Job, *, ours: int, theirs: int, tools: Sequence[str]) ->
         A tool is not installed, or fails.
     """
     job.work.mkdir(parents=True, exist_ok=True)
-    _write(job.work / "references.fasta", _all(job.library.references))
+    if not all(tool.startswith("seqsearch") for tool in tools):
+        _write(job.work / "references.fasta", _all(job.library.references))
     queries = distinct_queries(_all(job.library.reads), max(ours, theirs))
     truth = dict(zip(*(job.library.truth[c].to_pylist() for c in ("id", "genus")), strict=True))
     known = set(_genera(job).values())
