@@ -230,9 +230,11 @@ class IndexWriter:
         )
         if learn is not None:
             manifest = self._with_learned(manifest, learn(manifest))
-        if self.working.exists():  # before the commit: afterwards nobody would take it away
-            delete(self.working)
         commit(self.folder, manifest)
+        # Not before: flushing takes long, and a build that is killed in it goes on from what is
+        # noted there. What a writer killed here leaves, the next one deletes.
+        if self.working.exists():
+            delete(self.working)
         return manifest
 
     def commit_learned(self, learned: Learned) -> Manifest:

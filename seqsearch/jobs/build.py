@@ -285,6 +285,7 @@ def _next_state(
         writer.add_segment(len(kept), store.windows)
     else:
         delete(writer.new_segment)
+    spill.delete()
     removed = np.union1d(store.removed, gone)
     is_other = len(gone) + len(kept) > RECALIBRATED * len(store.live_rows)
     return writer.commit(

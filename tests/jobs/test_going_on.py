@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from seqsearch.errors import FolderError
-from seqsearch.index import segments, spill
+from seqsearch.index import manifest, segments, spill
 from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import build
@@ -110,8 +110,8 @@ def assert_same(one: Path, other: Path, hashes: Any) -> None:
         store = IndexStore.open(folder)
         refs, votes = store.catalog.refs(store.live_rows), store.votes
         arrays = [votes.start.tolist(), votes.taxon.tolist(), store.taxonomy.parent.tolist()]
-        manifest = store.manifest
-        said = (manifest.sources, manifest.counts, manifest.ranks, manifest.notes)
+        told = store.manifest
+        said = (told.sources, told.counts, told.ranks, told.notes)
         states.append((refs.to_pylist(), arrays, store.catalog.labels().to_pylist(), said))
         store.close()
     assert states[0] == states[1]
@@ -189,6 +189,28 @@ def test_a_library_that_was_read_is_not_read_again(
     seen = Seen()
     assert make(files, tmp_path / "index", seen).resumed == "2 libraries read"
     assert seen.first == {"encode": BLOCK}
+    make(files, tmp_path / "other", Seen())
+    assert_same(tmp_path / "index", tmp_path / "other", hashes)
+
+
+def test_a_build_cut_off_in_the_commit_goes_on(
+    files: Path, tmp_path: Path, hashes: Any, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(KeyboardInterrupt):
+        pass
+
+    def interrupt(*_: Any) -> None:
+        raise Enough
+
+    with monkeypatch.context() as patch:  # while it flushes what the manifest names
+        patch.setattr(manifest, "flush_to_disk", interrupt)
+        with pytest.raises(Enough):
+            make(files, tmp_path / "index", Seen())
+    seen = Seen()
+    assert re.fullmatch(
+        r"([0-9,]+) of \1 vectors written", make(files, tmp_path / "index", seen).resumed
+    )
+    assert seen.first == {}
     make(files, tmp_path / "other", Seen())
     assert_same(tmp_path / "index", tmp_path / "other", hashes)
 
