@@ -25,6 +25,7 @@ from seqsearch.tables import (
     Int32,
     Int64,
     lists_from,
+    make_folder,
     mapped_array,
     one_array,
     to_numpy,
@@ -60,7 +61,8 @@ def write_rows(folder: Path, spill: Spill, ranks: Sequence[str], rows: Int64 | N
         lengths = np.diff(offsets)[rows]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         digests = digests[rows]
-    write_array([offsets], offsets.dtype, offsets.shape, folder / "offsets.npy")
+    with whole_file(folder / "offsets.npy") as temporary:
+        write_array([offsets], offsets.dtype, offsets.shape, temporary)
     lineages = spill.lineages
     missing = [name for name in ranks if name not in lineages.column_names]
     for name in missing:
@@ -116,7 +118,7 @@ def cut_rows(folder: Path, windows: Windows) -> int:
     if not windows.are_long(lengths).any():
         return len(lengths)
     table = np.stack(windows.cover(lengths), axis=1).astype(np.int32)
-    (folder / VIEW).mkdir(exist_ok=True)
+    make_folder(folder / VIEW)
     with whole_file(folder / STRETCHES) as temporary:
         write_array([table], table.dtype, table.shape, temporary)
     return len(table)
@@ -150,7 +152,7 @@ def write_vectors(
     """
     start, end, bases = _stretches(folder)
     count = len(start)
-    (folder / VIEW).mkdir(exist_ok=True)
+    make_folder(folder / VIEW)
     with (
         (folder / SEQUENCES).open("rb") as file,
         VectorWriter(folder / VIEW, kind, (count, dim), done) as writer,

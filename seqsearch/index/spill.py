@@ -27,6 +27,7 @@ from seqsearch.tables import (
     ArrayWriter,
     Int64,
     delete,
+    make_folder,
     mapped_array,
     one_array,
     to_numpy,
@@ -84,8 +85,8 @@ class Spill:
         self, folder: Path, segment: Path, memory: Memory, mark: Mark | None = None
     ) -> None:
         self.folder, self.sequences, self.memory = folder, segment / SEQUENCES, memory
-        folder.mkdir(parents=True, exist_ok=True)
-        segment.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        make_folder(segment)
         self.mark = mark or Mark()
         self._rows, self._lineages = Numbering(), DistinctLines()
         self._lengths: list[Int64] = []
@@ -155,9 +156,10 @@ class Spill:
         return self.mark
 
     def finish(self) -> None:
-        """Complete the file of the sequences."""
+        """Complete the file of the sequences, and bring it to disk."""
         self._write_lines()
         self._writer.set_length(self.bases)
+        self._writer.flush()
         self._writer.close()
 
     def keep(self, rows: Int64) -> None:
