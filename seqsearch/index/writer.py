@@ -25,6 +25,7 @@ from seqsearch.index.manifest import (
     describe_files,
     keep_in_history,
     restore_advice,
+    with_borrowed_told,
 )
 from seqsearch.index.segments import Segment, live_label_blocks, spans_of
 from seqsearch.index.store import IndexStore
@@ -172,7 +173,7 @@ class IndexWriter:
         resolvability: str = "",
         package_version: str,
         memory: Memory,
-        learn: Callable[[Manifest], Learned] | None = None,
+        learn: Callable[[Manifest], Learned | None] | None = None,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
 
@@ -189,7 +190,8 @@ class IndexWriter:
         calibration, resolvability : str
             Files of an earlier state that go on serving.
         learn : function, optional
-            Lets the library say what its answers are worth; given the manifest as it would be.
+            Lets the library say what its answers are worth; given the manifest as it would be. None
+            where what was said before goes on serving.
         """
         everything = self.segments
         removed_file = self._write_removed(removed)
@@ -228,8 +230,10 @@ class IndexWriter:
             windows={} if self._windows is None else asdict(self._windows),
             notes=tuple(_notes(summary)),
         )
-        if learn is not None:
-            manifest = self._with_learned(manifest, learn(manifest))
+        learned = None if learn is None else learn(manifest)
+        if learned is not None:
+            manifest = self._with_learned(manifest, learned)
+        manifest = with_borrowed_told(manifest)
         commit(self.folder, manifest)
         # Not before: flushing takes long, and a build that is killed in it goes on from what is
         # noted there. What a writer killed here leaves, the next one deletes.
@@ -244,7 +248,7 @@ class IndexWriter:
         before = replace(
             self.store.manifest, number=self.number, action="calibrate", created=_now()
         )
-        manifest = self._with_learned(before, learned)
+        manifest = with_borrowed_told(self._with_learned(before, learned))
         commit(self.folder, manifest)
         return manifest
 

@@ -40,6 +40,7 @@ from seqsearch.jobs.placing import placed
 from seqsearch.jobs.steps import Inputs, encode_segment, read_inputs
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.memory import memory_for
+from seqsearch.search.calibrate import still_fits
 from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Int64, delete, locked, whole_file
 
@@ -288,6 +289,13 @@ def _next_state(
     spill.delete()
     removed = np.union1d(store.removed, gone)
     is_other = len(gone) + len(kept) > RECALIBRATED * len(store.live_rows)
+    learning = _learning(store.folder, encoder, threads, progress)
+
+    def learned(manifest: Manifest) -> Learned | None:
+        if is_other or not still_fits(store.folder, manifest):
+            return learning(manifest)
+        return None
+
     return writer.commit(
         action=action,
         removed=removed,
@@ -300,9 +308,7 @@ def _next_state(
         resolvability=store.manifest.resolvability,
         package_version=VERSION,
         memory=spill.memory,
-        learn=_learning(store.folder, encoder, threads, progress)
-        if store.manifest.resolvability and is_other
-        else None,
+        learn=learned if store.manifest.resolvability else None,
     )
 
 
