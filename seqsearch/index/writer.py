@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from seqsearch.dna.windows import Windows
-from seqsearch.errors import FolderError
+from seqsearch.errors import FolderError, InputError, SettingsError
 from seqsearch.index import building, segments
 from seqsearch.index.ann import FILES as ANN_FILES
 from seqsearch.index.catalog import CatalogSummary, write_catalog
@@ -40,6 +42,8 @@ from seqsearch.tables import (
     write_json,
     write_parquet,
 )
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, of the user's, in a file
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
 _BUILDING_FILES = r"build\.json|(lines|rows|lineages)-\d{5,}\.parquet|sorting(/.*)?"
@@ -102,7 +106,8 @@ class Learned:
 class IndexWriter:
     """Writes the next state of an index; use inside `locked`, as a context manager.
 
-    An error inside takes back what was written since the last commit.
+    An error inside takes back what was written since the last commit; of a new index what its
+    build noted as done stays, unless the same build could not go on with it.
 
     Parameters
     ----------
@@ -125,10 +130,9 @@ class IndexWriter:
     def __enter__(self) -> IndexWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            is_interrupted_build = self.store is None and issubclass(kind, KeyboardInterrupt)
-            self._clear_leftovers(is_interrupted_build)
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            self._clear_leftovers(self.store is None and not _is_final(error))
 
     @property
     def working(self) -> Path:
@@ -337,6 +341,15 @@ class IndexWriter:
             raise FolderError(
                 path, "the manifest of an earlier state is damaged", advice="delete it"
             ) from error
+
+
+def _is_final(error: BaseException) -> bool:
+    """Return whether a build that failed so would fail again, or has filled the disk."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    if isinstance(error, FolderError):  # what it would go on with is damaged, or the disk is full
+        return not isinstance(error.__cause__, duckdb.OutOfMemoryException)
+    return isinstance(error, InputError | SettingsError)
 
 
 def next_number(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,11 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
-from seqsearch.errors import FolderError
-from seqsearch.index import manifest, segments, spill
+from seqsearch.errors import FolderError, InputError, SettingsError
+from seqsearch.index import manifest, segments, spill, writer
 from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import build
@@ -213,6 +215,50 @@ def test_a_build_cut_off_in_the_commit_goes_on(
     assert seen.first == {}
     make(files, tmp_path / "other", Seen())
     assert_same(tmp_path / "index", tmp_path / "other", hashes)
+
+
+def out_of_memory(*_: Any) -> Any:
+    try:
+        raise duckdb.OutOfMemoryException("could not allocate block")
+    except duckdb.Error as error:
+        raise FolderError("building", "too little memory", advice="raise --memory") from error
+
+
+def refuse(*_: Any) -> Any:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("failing", [out_of_memory, refuse])
+def test_a_build_that_had_too_little_memory_goes_on(
+    failing: Any, files: Path, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:  # after the vectors
+        patch.setattr(writer, "write_catalog", failing)
+        with pytest.raises((FolderError, MemoryError)):
+            make(files, tmp_path / "index", Seen())
+    seen = Seen()
+    assert "vectors written" in make(files, tmp_path / "index", seen).resumed
+    assert seen.first == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("more.fasta", "is no FASTA"),
+        SettingsError("memory", "1K", "more"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_build_that_would_fail_again_is_taken_back(
+    error: Exception, files: Path, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(writer, "write_catalog", fail)
+    with pytest.raises(type(error)):
+        make(files, tmp_path / "index", Seen())
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.parametrize("other", ["marker", "library", "damage"])
