@@ -51,7 +51,8 @@ class Disk:
             fsync(handle)
 
         def asking_replace(source: Path, target: Path) -> None:
-            paths = needed(Path(source), Path(target))
+            is_compiled = Path(target).suffix in (".nbi", ".nbc")  # numba's, which are made again
+            paths = set() if is_compiled else needed(Path(source), Path(target))
             named = {path for path in paths if path != Path(source)}
             self.lost |= {path for path in paths if not self.is_safe(path, named)}
             self.renamed.append(Path(target).name)
