@@ -295,13 +295,17 @@ class Segment:
 
         Names are read from a file each time; searching does without them.
         """
-        names = self.refs(["ref_id"])["ref_id"] if named else pa.nulls(self.rows, pa.string())
-        ids = one_array(names)
+        if not named:
+            place = rows - self.first_row
+            lengths = self.offsets[place + 1] - self.offsets[place]
+            return self.pieces(rows, np.zeros_like(lengths), lengths)
+        ids = one_array(self.refs(["ref_id"])["ref_id"])
         return SequenceBatch(ids, self.sequences, self.offsets).take(rows - self.first_row)
 
     def pieces(self, rows: Int64, start: Int64, end: Int64) -> SequenceBatch:
         """Return stretches of rows (numbers in the index); whole ones are not read for that."""
-        everything = SequenceBatch(pa.nulls(self.rows, pa.string()), self.sequences, self.offsets)
+        nameless = pa.nulls(0, pa.string())  # for the others none is made: they may be millions
+        everything = SequenceBatch(nameless, self.sequences, self.offsets)
         return pieces(everything, rows - self.first_row, start, end)
 
 
