@@ -199,20 +199,25 @@ class Spill:
         with self._database(sources=pa.table(sources)) as connection:
             distinct = "SELECT DISTINCT row, ref_id, lineage FROM lines"
             found = connection.sql(f"SELECT count(*) AS n FROM ({distinct})").to_arrow_table()
-            several = connection.sql(
+            connection.execute(  # in DuckDB's memory, which goes to disk where it must
+                "CREATE TEMP TABLE several AS "
                 "SELECT ref_id FROM lines JOIN sources USING (lineage) GROUP BY source, ref_id "
-                "HAVING min(row) < max(row) OR min(lineage) < max(lineage) ORDER BY ref_id"
-            ).to_arrow_table()["ref_id"]
+                "HAVING min(row) < max(row) OR min(lineage) < max(lineage)"
+            )
+            several = connection.sql("SELECT count(*) AS n FROM several").to_arrow_table()
+            first = f"SELECT ref_id FROM several ORDER BY ref_id LIMIT {SHOWN}"
+            shown = connection.sql(first).to_arrow_table()["ref_id"].to_pylist()
         notes = []
         repeated = self.lines - found["n"][0].as_py()
         if repeated:
             notes.append(
                 f"{repeated:,} records repeat another one (id, sequence and names): kept once"
             )
-        if len(several):
-            shown = ", ".join(several[:5].to_pylist()) + (", ..." if len(several) > 5 else "")
+        if shown:
+            count = several["n"][0].as_py()
             said = "ids stand with several sequences or names, all kept"
-            notes.append(f"{len(several):,} {said}: {shown}")
+            listed = ", ".join(shown) + (", ..." if count > SHOWN else "")
+            notes.append(f"{count:,} {said}: {listed}")
         return notes
 
     def counts(self, rows: Int64) -> Int64:
