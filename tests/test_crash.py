@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -27,6 +28,8 @@ from seqsearch.dna.simulation import SimulatedLibrary
 from seqsearch.errors import FolderError
 from seqsearch.index.building import FOLDER, STATE
 from seqsearch.index.manifest import CURRENT, check_hashes, read_manifest
+from seqsearch.index.segments import live_label_blocks
+from seqsearch.index.spill import LABEL_FIELDS
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.demo import _write_fasta, _write_tsv
 from seqsearch.jobs.inspecting import verify_index
@@ -177,7 +180,11 @@ def content(index: Path) -> list[tuple[Any, ...]]:
     store = IndexStore.open(index)
     texts = store.sequences(store.live_rows).strings().to_pylist()
     text_of = dict(zip(store.live_rows.tolist(), texts, strict=True))
-    lines = store.live_labels().drop_columns(["source"]).to_pylist()
+    fields = (*LABEL_FIELDS, *store.manifest.ranks)
+    labels = pa.concat_tables(
+        live_label_blocks(store.segments, store.removed, fields), promote_options="default"
+    )
+    lines = labels.drop_columns(["source"]).to_pylist()
     store.close()
     return sorted((text_of[line.pop("row")], *map(str, line.values())) for line in lines)
 

@@ -269,10 +269,6 @@ class Segment:
         column = one_array(self.refs(["digest"])["digest"])
         return np.frombuffer(column.buffers()[1], np.uint64)[: 2 * self.rows].reshape(-1, 2)
 
-    def labels(self) -> pa.Table:
-        """Return one line a record: `row` (number in the index) and the label's fields."""
-        return _lines(one_array(self.refs(["labels"])["labels"]), self.first_row)
-
     def label_blocks(self, fields: Sequence[str]) -> Iterator[pa.Table]:
         """Yield `row` and some fields of the labels, those that it has, a group of rows at once."""
         path = self.folder / "refs.parquet"
@@ -350,13 +346,6 @@ def spans_of(segments: Sequence[Segment]) -> Spans:
             table = np.stack([np.arange(len(own)), np.zeros_like(own), own], axis=1)
         tables.append(table + np.array([segment.first_row, 0, 0]))
     return Spans(every, np.concatenate(tables).astype(np.int32))
-
-
-def live_labels(segments: Sequence[Segment], removed: Int64) -> pa.Table:
-    """Return the labels of all rows but the removed ones; ranks a segment lacks are null."""
-    tables = [segment.labels() for segment in segments]
-    labels = pa.concat_tables(tables, promote_options="default")
-    return labels.filter(pc.invert(pc.is_in(labels["row"], value_set=pa.array(removed))))
 
 
 def live_label_blocks(

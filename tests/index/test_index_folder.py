@@ -16,6 +16,7 @@ from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import FolderError
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.manifest import read_manifest
+from seqsearch.index.segments import live_label_blocks
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.inspecting import describe_index, list_indexes, verify_index
@@ -71,7 +72,8 @@ def test_reading_some_rows_costs_what_these_do(
 
 
 def test_every_record_keeps_its_path(store: IndexStore, library: SimulatedLibrary) -> None:
-    live = store.live_labels()
+    blocks = live_label_blocks(store.segments, store.removed, ("ref_id", *RANKS))
+    live = pa.concat_tables(blocks)
     found = {row["ref_id"]: tuple(row[rank] for rank in RANKS) for row in live.to_pylist()}
     assert found == {
         row["id"]: tuple(row[rank] for rank in RANKS)
