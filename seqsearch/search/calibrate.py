@@ -116,15 +116,14 @@ class Calibration:
         known = ranks[: ranks.index(self.ranks[-1]) + 1]
         if known[-LOWEST:] != self.ranks[-LOWEST:]:
             return None
-        places: list[int] = []
-        lowest_first = self.ranks[::-1]
+        places, lowest_first = [], self.ranks[::-1]
         for name in known[::-1]:
             places.append(lowest_first.index(name) if name in self.ranks else places[-1])
-        aligned, vectors = (
+        models = (
             replace(model, right=[model.right[min(n, len(model.right) - 1)] for n in places])
             for model in (self.aligned, self.vectors)
         )
-        return Calibration(aligned, vectors, self.about, known)
+        return Calibration(*models, self.about, known)
 
 
 @dataclass(frozen=True)
@@ -174,11 +173,8 @@ def open_calibration(store: IndexStore) -> Calibration:
     if is_own:
         return found
     unbound = float("-inf")
-    return replace(
-        found,
-        aligned=replace(found.aligned, off_target=unbound),
-        vectors=replace(found.vectors, off_target=unbound),
-    )
+    models = (replace(model, off_target=unbound) for model in (found.aligned, found.vectors))
+    return Calibration(*models, found.about, found.ranks)
 
 
 def still_fits(folder: Path, manifest: Manifest) -> bool:
