@@ -36,7 +36,7 @@ def main() -> None:
     batch = batch.take(np.flatnonzero(encoder.encodable(batch)))
     rows, _ = open_retriever(store, options.threads).search(encoder.encode(batch), options.align)
     distinct = np.unique(rows)
-    references, places = store.sequences(distinct), np.searchsorted(distinct, rows)
+    references, places = store.sequences(distinct, named=False), np.searchsorted(distinct, rows)
     align(batch.slice(0, 8), references, places[:8], 1)  # compiled, or read from the cache
     seconds = []
     for _ in range(options.repeats):

@@ -57,7 +57,7 @@ def main() -> None:
 def report(library: BenchLibrary, folder: Path, options: argparse.Namespace) -> None:
     """Build, ask and print one size."""
     index = folder / "index"
-    if not index.exists():
+    if not (index / "manifest.json").exists():  # a build that was cut off goes on
         words = ["index", "build", library.references, "--taxonomy", library.taxonomy]
         words += ["-o", index, "--threads", options.threads, "--quiet"]
         words += ["--no-calibrate"] if options.no_calibrate else []

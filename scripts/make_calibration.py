@@ -25,6 +25,7 @@ def main() -> None:
     parts: Answers = []
     about = {"records": 0, "queries": 0}
     encoders: set[str] = set()
+    ranks: set[tuple[str, ...]] = set()
     for folder in options.indexes:
         store = IndexStore.open(folder)
         asked = ask_itself(store, encoder_of(store))
@@ -34,12 +35,15 @@ def main() -> None:
         about = {name: about[name] + asked[1][name] for name in about}
         encoders.add(asked[1]["encoder"])
         print(f"{folder}: {asked[1]['queries']:,} queries")
+        ranks.add(asked[2])
     manifests = [IndexStore.open(folder).manifest for folder in options.indexes]
     if len(encoders) > 1:
         raise SystemExit("the indexes have different encoders")
+    if len(ranks) > 1:
+        raise SystemExit("the indexes have different ranks")
     libraries = [manifest.marker for manifest in manifests]
     told = {**about, "libraries": libraries, "encoder": encoders.pop()}
-    calibration = calibration_of(parts, told, manifests[0].ranks)
+    calibration = calibration_of(parts, told, ranks.pop())
     write_json(calibration.as_dict(), options.out)
 
 

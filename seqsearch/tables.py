@@ -143,6 +143,14 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, so that they survive a power cut."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        flush_to_disk(path.parent)
+
+
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table as one zstd Parquet file, whole or not at all."""
     with whole_file(path) as temporary:
@@ -193,10 +201,11 @@ class ArrayWriter:
             self._handle.write(np.ascontiguousarray(block).data)
 
     def flush(self) -> None:
-        """Bring all to disk."""
+        """Bring all to disk, the file's name included."""
         with naming(self._path):
             self._handle.flush()
             flush_to_disk(self._path)
+            flush_to_disk(self._path.parent)
 
     def set_length(self, lines: int) -> None:
         """Say how many lines the file has, where that was not known before."""

@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from seqsearch.dna.simulation import SimulatedLibrary
 from seqsearch.errors import FolderError
+from seqsearch.index.building import FOLDER, STATE
 from seqsearch.index.manifest import CURRENT, check_hashes, read_manifest
+from seqsearch.index.segments import live_label_blocks
+from seqsearch.index.spill import LABEL_FIELDS
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.demo import _write_fasta, _write_tsv
 from seqsearch.jobs.inspecting import verify_index
@@ -176,19 +180,27 @@ def content(index: Path) -> list[tuple[Any, ...]]:
     store = IndexStore.open(index)
     texts = store.sequences(store.live_rows).strings().to_pylist()
     text_of = dict(zip(store.live_rows.tolist(), texts, strict=True))
-    lines = store.live_labels().drop_columns(["source"]).to_pylist()
+    fields = (*LABEL_FIELDS, *store.manifest.ranks)
+    labels = pa.concat_tables(
+        live_label_blocks(store.segments, store.removed, fields), promote_options="default"
+    )
+    lines = labels.drop_columns(["source"]).to_pylist()
     store.close()
     return sorted((text_of[line.pop("row")], *map(str, line.values())) for line in lines)
 
 
 def assert_only_its_own_files(index: Path) -> None:
-    """Every file is named by a manifest; the next writer takes away temporary ones."""
+    """Every file is named by a manifest; the next writer takes away temporary ones.
+
+    And the note of how far a build has come, where it was killed just when it was done.
+    """
     named = {".lock", CURRENT}
     kept = list((index / "manifests").glob("[0-9]*.json"))
     named |= {f"manifests/{path.name}" for path in kept}
     for path in (index / CURRENT, *kept):
         named |= set(json.loads(path.read_text())["files"])
-    assert {name for name in files_in(index) if not name.endswith(".tmp")} == named
+    left = {name for name in files_in(index) if not name.endswith(".tmp")}
+    assert left - {f"{FOLDER}/{STATE}"} == named
 
 
 def assert_sound(stage: Stage, index: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import read_sequences
+from seqsearch.evaluation import growth
 from seqsearch.evaluation.growth import FURTHEST, grow, write_grown
 
 
@@ -58,3 +61,19 @@ def test_a_seed_grows_one_library(tmp_path: Path) -> None:
     lines = (tmp_path / "one.tsv").read_text().splitlines()
     assert lines[0].split("\t") == ["id", "genus", "species"]
     assert [line.split("\t")[0] for line in lines[1:]] == found.ids.to_pylist()
+
+
+def test_what_is_cut_off_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, names = a_library()
+    written = growth._write
+
+    def write(part: growth.Grown, *files: Any) -> None:
+        written(part, *files)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(growth, "_write", write)
+    with pytest.raises(KeyboardInterrupt):
+        write_grown(batch, names, 50, tmp_path / "a.fasta", tmp_path / "a.tsv")
+    assert not list(tmp_path.iterdir())

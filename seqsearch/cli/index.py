@@ -291,6 +291,8 @@ def _percent(fraction: float | None) -> float | None:
 
 
 def _say_change(change: Any, quiet: bool, json: bool) -> None:
+    from seqsearch.index.manifest import BORROWED
+
     manifest = change.manifest
     if json:
         from seqsearch.jobs.inspecting import describe_index
@@ -303,6 +305,8 @@ def _say_change(change: Any, quiet: bool, json: bool) -> None:
         say(f"went on with a build that was cut off ({change.resumed})")
     _say_sources(change.sources)
     _say_notes(manifest.notes)
+    if BORROWED in manifest.notes:
+        say(f"calibration: {BORROWED}")
     counts = manifest.counts
     say(
         f"{change.folder}: {counts['rows']:,} unique sequences of {counts['records']:,} records, "
@@ -322,7 +326,10 @@ def _say_sources(sources: Any) -> None:
 
 
 def _say_notes(notes: Any) -> None:
-    if notes:
-        say(f"taxonomy: {len(notes):,} paths repaired or noted (all of them: index info --json)")
-        for note in notes[:3]:
+    from seqsearch.index.manifest import BORROWED
+
+    paths = [note for note in notes if note != BORROWED]  # calibration has a line of its own
+    if paths:
+        say(f"taxonomy: {len(paths):,} paths repaired or noted (all of them: index info --json)")
+        for note in paths[:3]:
             say(f"  {note}")

@@ -59,8 +59,8 @@ class SequenceBatch:
 
     def take(self, positions: Int64) -> SequenceBatch:
         """Return the sequences at `positions`, in that order, as a copy."""
-        lengths = self.lengths[positions]
-        offsets = _offsets_of(lengths)
+        # Not `lengths`, which are as many as the batch has sequences: a whole library's, perhaps.
+        offsets = _offsets_of(self.offsets[positions + 1] - self.offsets[positions])
         taken = np.empty(offsets[-1], np.uint8)
         _copy(self.bytes, self.offsets[positions], offsets, taken)
         return SequenceBatch(self.ids.take(pa.array(positions)), taken, offsets)

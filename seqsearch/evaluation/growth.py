@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.tables import Float64, Int64, UInt8, one_array, to_numpy
+from seqsearch.tables import Float64, Int64, UInt8, one_array, to_numpy, whole_file
 
 INDIVIDUALS = (1, 8)  # records of a new species, evenly
 APART = (0.02, 0.06)  # substitutions a site between a species and the one it descends from
@@ -77,9 +77,17 @@ def grow(batch: SequenceBatch, names: pa.Table, count: int, seed: int) -> Iterat
 def write_grown(
     batch: SequenceBatch, names: pa.Table, count: int, fasta: Path, table: Path, seed: int = 0
 ) -> None:
-    """Write a library and `count` references grown from it, as FASTA and table."""
+    """Write a library and `count` references grown from it, as FASTA and table.
+
+    Both whole or not at all, the table last: where it is, the FASTA is.
+    """
     ranks = names.column_names
-    with fasta.open("wb") as sequences, table.open("w") as lines:
+    with (
+        whole_file(table) as table_now,
+        whole_file(fasta) as fasta_now,
+        fasta_now.open("wb") as sequences,
+        table_now.open("w") as lines,
+    ):
         lines.write("\t".join(ranks) + "\n")
         _write(Grown(batch, names), sequences, lines)
         for part in grow(batch, names, count, seed):

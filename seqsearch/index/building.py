@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqsearch.index.spill import Mark
-from seqsearch.tables import write_json
+from seqsearch.tables import make_folder, write_json
 
 FOLDER = "building"  # inside the index folder
 STATE = "build.json"
@@ -65,8 +65,8 @@ class Building:
         self.is_resumed = self.steps != Steps()
 
     def note(self, **changes: Any) -> None:
-        """Write down what has been done; it must be on disk."""
-        self.folder.mkdir(exist_ok=True)
+        """Write down what has been done; it must be on disk, not only written."""
+        make_folder(self.folder)
         self.steps = replace(self.steps, **changes)
         write_json({"plan": self.plan, "steps": asdict(self.steps)}, self.folder / STATE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from seqsearch.tables import flush_to_disk, sha256_of, whole_file, write_json
 FORMAT_VERSION = 3
 CURRENT = "manifest.json"
 HISTORY = "manifests"
+BORROWED = (
+    "too few records, or too few of them named alike, to learn from what answers are worth: "
+    "probabilities are those that other libraries taught"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Manifest:
     calibration : str
         File, "" where the library is too small for one of its own.
     notes : tuple of str
-        What the repair of the taxonomy did.
+        What the repair of the taxonomy did; `BORROWED` where the library was asked for itself and
+        had too little for a calibration.
     resolvability : str
         File, "" where it was not measured.
     windows : dict
@@ -142,6 +147,13 @@ def _check_fields(manifest: Manifest) -> None:
     _ = [manifest.encoder[key] for key in ("name", "sha256", "dim", "folder")]
     _ = [source["ledger"] for source in manifest.sources], manifest.ann["type"]
     _ = [size + 0 for size in manifest.windows.values()]
+
+
+def with_borrowed_told(manifest: Manifest) -> Manifest:
+    """Return a manifest whose notes say so where its calibration is that of other libraries."""
+    notes = tuple(note for note in manifest.notes if note != BORROWED)
+    is_borrowed = manifest.resolvability and not manifest.calibration
+    return replace(manifest, notes=(*notes, BORROWED) if is_borrowed else notes)
 
 
 def restore_advice(folder: Path) -> str:

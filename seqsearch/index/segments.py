@@ -25,6 +25,7 @@ from seqsearch.tables import (
     Int32,
     Int64,
     lists_from,
+    make_folder,
     mapped_array,
     one_array,
     to_numpy,
@@ -60,7 +61,8 @@ def write_rows(folder: Path, spill: Spill, ranks: Sequence[str], rows: Int64 | N
         lengths = np.diff(offsets)[rows]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         digests = digests[rows]
-    write_array([offsets], offsets.dtype, offsets.shape, folder / "offsets.npy")
+    with whole_file(folder / "offsets.npy") as temporary:
+        write_array([offsets], offsets.dtype, offsets.shape, temporary)
     lineages = spill.lineages
     missing = [name for name in ranks if name not in lineages.column_names]
     for name in missing:
@@ -116,7 +118,7 @@ def cut_rows(folder: Path, windows: Windows) -> int:
     if not windows.are_long(lengths).any():
         return len(lengths)
     table = np.stack(windows.cover(lengths), axis=1).astype(np.int32)
-    (folder / VIEW).mkdir(exist_ok=True)
+    make_folder(folder / VIEW)
     with whole_file(folder / STRETCHES) as temporary:
         write_array([table], table.dtype, table.shape, temporary)
     return len(table)
@@ -150,7 +152,7 @@ def write_vectors(
     """
     start, end, bases = _stretches(folder)
     count = len(start)
-    (folder / VIEW).mkdir(exist_ok=True)
+    make_folder(folder / VIEW)
     with (
         (folder / SEQUENCES).open("rb") as file,
         VectorWriter(folder / VIEW, kind, (count, dim), done) as writer,
@@ -267,10 +269,6 @@ class Segment:
         column = one_array(self.refs(["digest"])["digest"])
         return np.frombuffer(column.buffers()[1], np.uint64)[: 2 * self.rows].reshape(-1, 2)
 
-    def labels(self) -> pa.Table:
-        """Return one line a record: `row` (number in the index) and the label's fields."""
-        return _lines(one_array(self.refs(["labels"])["labels"]), self.first_row)
-
     def label_blocks(self, fields: Sequence[str]) -> Iterator[pa.Table]:
         """Yield `row` and some fields of the labels, those that it has, a group of rows at once."""
         path = self.folder / "refs.parquet"
@@ -293,13 +291,17 @@ class Segment:
 
         Names are read from a file each time; searching does without them.
         """
-        names = self.refs(["ref_id"])["ref_id"] if named else pa.nulls(self.rows, pa.string())
-        ids = one_array(names)
+        if not named:
+            place = rows - self.first_row
+            lengths = self.offsets[place + 1] - self.offsets[place]
+            return self.pieces(rows, np.zeros_like(lengths), lengths)
+        ids = one_array(self.refs(["ref_id"])["ref_id"])
         return SequenceBatch(ids, self.sequences, self.offsets).take(rows - self.first_row)
 
     def pieces(self, rows: Int64, start: Int64, end: Int64) -> SequenceBatch:
         """Return stretches of rows (numbers in the index); whole ones are not read for that."""
-        everything = SequenceBatch(pa.nulls(self.rows, pa.string()), self.sequences, self.offsets)
+        nameless = pa.nulls(0, pa.string())  # for the others none is made: they may be millions
+        everything = SequenceBatch(nameless, self.sequences, self.offsets)
         return pieces(everything, rows - self.first_row, start, end)
 
 
@@ -344,13 +346,6 @@ def spans_of(segments: Sequence[Segment]) -> Spans:
             table = np.stack([np.arange(len(own)), np.zeros_like(own), own], axis=1)
         tables.append(table + np.array([segment.first_row, 0, 0]))
     return Spans(every, np.concatenate(tables).astype(np.int32))
-
-
-def live_labels(segments: Sequence[Segment], removed: Int64) -> pa.Table:
-    """Return the labels of all rows but the removed ones; ranks a segment lacks are null."""
-    tables = [segment.labels() for segment in segments]
-    labels = pa.concat_tables(tables, promote_options="default")
-    return labels.filter(pc.invert(pc.is_in(labels["row"], value_set=pa.array(removed))))
 
 
 def live_label_blocks(

@@ -6,7 +6,7 @@ lineages; bases and names go to files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from seqsearch.tables import (
     ArrayWriter,
     Int64,
     delete,
+    make_folder,
     mapped_array,
     one_array,
     to_numpy,
@@ -35,7 +36,8 @@ from seqsearch.tables import (
 )
 
 LABEL_FIELDS = ("ref_id", "source", "accession", "external_id")
-ROWS = 65536  # whose labels are sorted out and written together
+ROWS = 65536  # whose labels are sorted out and written together, if they are not too many
+SHOWN = 5  # ids of those that stand with several sequences
 SEQUENCES = "sequences.u8.npy"
 _BASES = np.dtype(np.uint8)
 
@@ -84,8 +86,8 @@ class Spill:
         self, folder: Path, segment: Path, memory: Memory, mark: Mark | None = None
     ) -> None:
         self.folder, self.sequences, self.memory = folder, segment / SEQUENCES, memory
-        folder.mkdir(parents=True, exist_ok=True)
-        segment.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        make_folder(segment)
         self.mark = mark or Mark()
         self._rows, self._lineages = Numbering(), DistinctLines()
         self._lengths: list[Int64] = []
@@ -155,9 +157,10 @@ class Spill:
         return self.mark
 
     def finish(self) -> None:
-        """Complete the file of the sequences."""
+        """Complete the file of the sequences, and bring it to disk."""
         self._write_lines()
         self._writer.set_length(self.bases)
+        self._writer.flush()
         self._writer.close()
 
     def keep(self, rows: Int64) -> None:
@@ -196,20 +199,25 @@ class Spill:
         with self._database(sources=pa.table(sources)) as connection:
             distinct = "SELECT DISTINCT row, ref_id, lineage FROM lines"
             found = connection.sql(f"SELECT count(*) AS n FROM ({distinct})").to_arrow_table()
-            several = connection.sql(
+            connection.execute(  # in DuckDB's memory, which goes to disk where it must
+                "CREATE TEMP TABLE several AS "
                 "SELECT ref_id FROM lines JOIN sources USING (lineage) GROUP BY source, ref_id "
-                "HAVING min(row) < max(row) OR min(lineage) < max(lineage) ORDER BY ref_id"
-            ).to_arrow_table()["ref_id"]
+                "HAVING min(row) < max(row) OR min(lineage) < max(lineage)"
+            )
+            several = connection.sql("SELECT count(*) AS n FROM several").to_arrow_table()
+            first = f"SELECT ref_id FROM several ORDER BY ref_id LIMIT {SHOWN}"
+            shown = connection.sql(first).to_arrow_table()["ref_id"].to_pylist()
         notes = []
         repeated = self.lines - found["n"][0].as_py()
         if repeated:
             notes.append(
                 f"{repeated:,} records repeat another one (id, sequence and names): kept once"
             )
-        if len(several):
-            shown = ", ".join(several[:5].to_pylist()) + (", ..." if len(several) > 5 else "")
+        if shown:
+            count = several["n"][0].as_py()
             said = "ids stand with several sequences or names, all kept"
-            notes.append(f"{len(several):,} {said}: {shown}")
+            listed = ", ".join(shown) + (", ..." if count > SHOWN else "")
+            notes.append(f"{count:,} {said}: {listed}")
         return notes
 
     def counts(self, rows: Int64) -> Int64:
@@ -237,7 +245,8 @@ class Spill:
         Yields
         ------
         pyarrow.Table
-            `row` (int64), ref_id and lineage (place in `lineages`) of the next `ROWS` rows.
+            `row` (int64), ref_id and lineage (place in `lineages`) of the next rows, whole ones: at
+            most `ROWS`, and fewer where these have more lines than memory is to hold.
         """
         self._write_lines()
         tables = {"places": self._places(ranks)}
@@ -250,7 +259,7 @@ class Spill:
                 f"SELECT {row} AS row, l.ref_id, l.lineage FROM lines l {join} "
                 "JOIN places p USING (lineage) ORDER BY 1, l.ref_id, p.place"
             ).to_arrow_reader(self.memory.lines)
-            for table in _by_rows(reader):
+            for table in _by_rows(reader, self.memory.lines):
                 yield _once(table)
 
     def _places(self, ranks: Sequence[str]) -> pa.Table:
@@ -308,18 +317,28 @@ class Spill:
             self._lineages.add(pq.read_table(path))
 
 
-def _by_rows(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Cut sorted lines into tables of the lines of `ROWS` rows."""
+def _by_rows(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Cut sorted lines into tables of whole rows.
+
+    A table ends before every `ROWS`th row, and with the row whose lines reach `most`.
+    """
     held: list[pa.Table] = []
-    edge = ROWS
     for batch in batches:
         lines = pa.Table.from_batches([batch])
-        while len(lines) and lines["row"][-1].as_py() >= edge:
-            cut = int(np.searchsorted(to_numpy(lines["row"]), edge))
-            yield pa.concat_tables([*held, lines.slice(0, cut)])
-            held, lines, edge = [], lines.slice(cut), edge + ROWS
-        held.append(lines)
-    if sum(map(len, held)):
+        while len(lines):
+            row = to_numpy(lines["row"])
+            first = held[0]["row"][0].as_py() if held else int(row[0])
+            cut = np.searchsorted(row, (first // ROWS + 1) * ROWS)
+            room = most - sum(map(len, held))
+            if room <= len(row):
+                full = row[room - 1] if room > 0 else held[-1]["row"][-1].as_py()
+                cut = min(cut, np.searchsorted(row, full, side="right"))
+            held.append(lines.slice(0, cut))
+            if cut == len(lines):
+                break  # the next batch may have more of its last row
+            yield pa.concat_tables(held)
+            held, lines = [], lines.slice(cut)
+    if held:
         yield pa.concat_tables(held)
 
 

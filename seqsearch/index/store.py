@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from seqsearch.dna.batch import SequenceBatch
@@ -16,7 +15,7 @@ from seqsearch.dna.windows import Windows
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.catalog import Catalog, Votes
 from seqsearch.index.manifest import Manifest, check_sizes, read_manifest
-from seqsearch.index.segments import Segment, live_labels, pieces_of, sequences_of, spans_of
+from seqsearch.index.segments import Segment, pieces_of, sequences_of, spans_of
 from seqsearch.index.spans import Spans
 from seqsearch.memory import available_memory
 from seqsearch.tables import Float32, Int32, Int64, advise, to_numpy
@@ -146,10 +145,6 @@ class IndexStore:
         if sum(array.nbytes for array in arrays) > available_memory() // 2:
             for array in arrays:
                 advise(array, mmap.MADV_RANDOM)
-
-    def live_labels(self) -> pa.Table:
-        """Return one line a live record, rank columns of the whole index filled with null."""
-        return live_labels(self.segments, self.removed)
 
     def sequences(self, rows: Int64, named: bool = True) -> SequenceBatch:
         """Return the sequences of rows, in the order of the segments; see `sequences_of`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from seqsearch.dna.windows import Windows
-from seqsearch.errors import FolderError
+from seqsearch.errors import FolderError, InputError, SettingsError
 from seqsearch.index import building, segments
 from seqsearch.index.ann import FILES as ANN_FILES
 from seqsearch.index.catalog import CatalogSummary, write_catalog
@@ -25,6 +27,7 @@ from seqsearch.index.manifest import (
     describe_files,
     keep_in_history,
     restore_advice,
+    with_borrowed_told,
 )
 from seqsearch.index.segments import Segment, live_label_blocks, spans_of
 from seqsearch.index.store import IndexStore
@@ -39,6 +42,8 @@ from seqsearch.tables import (
     write_json,
     write_parquet,
 )
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, of the user's, in a file
 
 _SEGMENT_FILES = "|".join(("default", *(file.replace(".", r"\.") for file in segments.FILES)))
 _BUILDING_FILES = r"build\.json|(lines|rows|lineages)-\d{5,}\.parquet|sorting(/.*)?"
@@ -101,7 +106,8 @@ class Learned:
 class IndexWriter:
     """Writes the next state of an index; use inside `locked`, as a context manager.
 
-    An error inside takes back what was written since the last commit.
+    An error inside takes back what was written since the last commit; of a new index what its
+    build noted as done stays, unless the same build could not go on with it.
 
     Parameters
     ----------
@@ -124,10 +130,9 @@ class IndexWriter:
     def __enter__(self) -> IndexWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            is_interrupted_build = self.store is None and issubclass(kind, KeyboardInterrupt)
-            self._clear_leftovers(is_interrupted_build)
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            self._clear_leftovers(self.store is None and not _is_final(error))
 
     @property
     def working(self) -> Path:
@@ -172,7 +177,7 @@ class IndexWriter:
         resolvability: str = "",
         package_version: str,
         memory: Memory,
-        learn: Callable[[Manifest], Learned] | None = None,
+        learn: Callable[[Manifest], Learned | None] | None = None,
     ) -> Manifest:
         """Write what is derived, then the manifest; from then on readers see the new state.
 
@@ -189,7 +194,8 @@ class IndexWriter:
         calibration, resolvability : str
             Files of an earlier state that go on serving.
         learn : function, optional
-            Lets the library say what its answers are worth; given the manifest as it would be.
+            Lets the library say what its answers are worth; given the manifest as it would be. None
+            where what was said before goes on serving.
         """
         everything = self.segments
         removed_file = self._write_removed(removed)
@@ -228,11 +234,15 @@ class IndexWriter:
             windows={} if self._windows is None else asdict(self._windows),
             notes=tuple(_notes(summary)),
         )
-        if learn is not None:
-            manifest = self._with_learned(manifest, learn(manifest))
-        if self.working.exists():  # before the commit: afterwards nobody would take it away
-            delete(self.working)
+        learned = None if learn is None else learn(manifest)
+        if learned is not None:
+            manifest = self._with_learned(manifest, learned)
+        manifest = with_borrowed_told(manifest)
         commit(self.folder, manifest)
+        # Not before: flushing takes long, and a build that is killed in it goes on from what is
+        # noted there. What a writer killed here leaves, the next one deletes.
+        if self.working.exists():
+            delete(self.working)
         return manifest
 
     def commit_learned(self, learned: Learned) -> Manifest:
@@ -242,7 +252,7 @@ class IndexWriter:
         before = replace(
             self.store.manifest, number=self.number, action="calibrate", created=_now()
         )
-        manifest = self._with_learned(before, learned)
+        manifest = with_borrowed_told(self._with_learned(before, learned))
         commit(self.folder, manifest)
         return manifest
 
@@ -331,6 +341,15 @@ class IndexWriter:
             raise FolderError(
                 path, "the manifest of an earlier state is damaged", advice="delete it"
             ) from error
+
+
+def _is_final(error: BaseException) -> bool:
+    """Return whether a build that failed so would fail again, or has filled the disk."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    if isinstance(error, FolderError):  # what it would go on with is damaged, or the disk is full
+        return not isinstance(error.__cause__, duckdb.OutOfMemoryException)
+    return isinstance(error, InputError | SettingsError)
 
 
 def next_number(folder: Path) -> int:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from seqsearch.devices.choice import devices_of
 from seqsearch.dna.windows import Windows
@@ -35,11 +33,12 @@ from seqsearch.jobs.importing import (
 )
 from seqsearch.jobs.inspecting import encoder_of
 from seqsearch.jobs.lists import search_plan
-from seqsearch.jobs.merging import merge, spill_again
+from seqsearch.jobs.merging import labels_left, merge, spill_again
 from seqsearch.jobs.placing import placed
 from seqsearch.jobs.steps import Inputs, encode_segment, read_inputs
 from seqsearch.libraries.names import merged_ranks
 from seqsearch.memory import memory_for
+from seqsearch.search.calibrate import still_fits
 from seqsearch.settings import VERSION, BuildSettings
 from seqsearch.tables import Int64, delete, locked, whole_file
 
@@ -236,16 +235,15 @@ def remove_from_index(
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise SettingsError("ref ids", shown, "ids of references in this index (none removed)")
         touched = np.unique(np.concatenate([np.array(rows, np.int64) for rows in found.values()]))
-        labels = store.live_labels()
-        labels = labels.filter(pc.is_in(labels["row"], value_set=pa.array(touched)))
-        labels = labels.filter(pc.invert(pc.is_in(labels["ref_id"], value_set=pa.array(ref_ids))))
-        if len(touched) == len(store.live_rows) and not len(labels):
+        is_all = len(touched) == len(store.live_rows)
+        if is_all and not any(len(lines) for lines in labels_left(store, touched, ref_ids)):
             raise SettingsError("ref ids", f"{len(found):,} ids", "to leave at least one reference")
         writer = stack.enter_context(IndexWriter(folder, store))
         spill = stack.enter_context(
             closing(Spill(writer.working, writer.new_segment, memory_for(None)))
         )
-        spill_again(store, spill, labels)
+        for lines in labels_left(store, touched, ref_ids):
+            spill_again(store, spill, lines)
         manifest = _next_state(
             writer,
             encoder,
@@ -285,8 +283,16 @@ def _next_state(
         writer.add_segment(len(kept), store.windows)
     else:
         delete(writer.new_segment)
+    spill.delete()
     removed = np.union1d(store.removed, gone)
     is_other = len(gone) + len(kept) > RECALIBRATED * len(store.live_rows)
+    learning = _learning(store.folder, encoder, threads, progress)
+
+    def learned(manifest: Manifest) -> Learned | None:
+        if is_other or not still_fits(store.folder, manifest):
+            return learning(manifest)
+        return None
+
     return writer.commit(
         action=action,
         removed=removed,
@@ -299,9 +305,7 @@ def _next_state(
         resolvability=store.manifest.resolvability,
         package_version=VERSION,
         memory=spill.memory,
-        learn=_learning(store.folder, encoder, threads, progress)
-        if store.manifest.resolvability and is_other
-        else None,
+        learn=learned if store.manifest.resolvability else None,
     )
 
 

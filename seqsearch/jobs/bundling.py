@@ -25,6 +25,7 @@ TAR = "wheels.tar"
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 RECIPE = "INSTALL.txt"
+PLAIN = re.compile(r"\w[\w.+!-]*")  # names of files; nothing leads to another folder
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 OWN = re.compile(r"seqsearch\[([a-z,\s]+)\]")  # an extra made of others
 
@@ -165,13 +166,18 @@ def unpack(folder: Path, out: Path) -> list[Path]:
     Raises
     ------
     FolderError
-        No bundle, a part is missing or damaged, or a wheel is not what was packed.
+        No bundle, a part is missing or damaged, a wheel is not what was packed, or the manifest
+        lists what is no plain name; then nothing was read or written.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         parts, wheels = manifest["parts"], {one["name"]: one for one in manifest["wheels"]}
+        names = [*(part["name"] for part in parts), *wheels]
+        strange = [name for name in names if PLAIN.fullmatch(name) is None]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(folder, f"not a bundle of wheels (no readable {MANIFEST})") from error
+    if strange:
+        raise FolderError(folder, f"its manifest lists {strange[0]!r}, which is no plain file name")
     for part in parts:
         path = folder / part["name"]
         if not path.is_file() or _described(path) != part:

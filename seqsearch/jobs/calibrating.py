@@ -46,6 +46,8 @@ from seqsearch.training.augmentation import Augmentation, augment
 
 ASKED = 2000  # records
 LEAST = 500  # with fewer, nothing can be fitted
+FEW = 0.1  # share of the records: a rank at which fewer are named is not what a library is of
+MANY = 0.5  # and one at which as many are is, however few these are
 LEAST_ASKED = 100  # in each of the first two scenarios, which every prior has shares of
 FALSE_ALARMS = 0.005  # share of true queries below the bound, and of decoys above
 ODD = 0x9E3779B97F4A7C15
@@ -60,10 +62,13 @@ class Sample:
     ----------
     rows, entries : (n,) int64
         Row of each, and its line in `Votes`.
+    depth : int
+        How many of the ranks are calibrated: all down to the lowest at which enough is named.
     """
 
     rows: Int64
     entries: Int64
+    depth: int
 
 
 def calibrate(store: IndexStore, encoder: Encoder, threads: int = 0) -> Calibration | None:
@@ -76,17 +81,27 @@ def calibrate(store: IndexStore, encoder: Encoder, threads: int = 0) -> Calibrat
     threads : int
     """
     asked = ask_itself(store, encoder, threads)
-    return None if asked is None else calibration_of(*asked, store.taxonomy.ranks)
+    return None if asked is None else calibration_of(*asked)
 
 
 def ask_itself(
     store: IndexStore, encoder: Encoder, threads: int = 0
-) -> tuple[Answers, dict[str, Any]] | None:
-    """Ask a library for a sample of its records in every scenario; None where it has too little."""
+) -> tuple[Answers, dict[str, Any], tuple[str, ...]] | None:
+    """Ask a library for a sample of its records in every scenario; None where it has too little.
+
+    Returns
+    -------
+    list of (Asked, Asked)
+        With alignment, and without; of the ranks that are calibrated.
+    dict
+        What was asked.
+    tuple of str
+        These ranks, highest first.
+    """
     sample = _sample(store)
     if len(sample.rows) < LEAST:
         return None
-    hiding = Hiding(store, sample.rows, sample.entries)
+    hiding = Hiding(store, sample.rows, sample.entries, sample.depth)
     parts: Answers = []
     distinct, place = np.unique(sample.rows, return_inverse=True)
     retriever = open_retriever(store, threads)
@@ -110,13 +125,14 @@ def ask_itself(
         "queries": int(counts.sum()),
         "encoder": encoder.content_hash,
     }
-    return parts, about
+    return parts, about, store.taxonomy.ranks[: sample.depth]
 
 
 def calibration_of(parts: Answers, about: dict[str, Any], ranks: tuple[str, ...]) -> Calibration:
     """Fit a calibration to answers with alignment and without, and measure what it is worth."""
     about = {**about, "reliability": cross_validate(parts, ranks, fit)}
-    return Calibration(fit([one for one, _ in parts]), fit([one for _, one in parts]), about)
+    aligned, vectors = (fit([pair[way] for pair in parts]) for way in (0, 1))
+    return Calibration(aligned, vectors, about, ranks)
 
 
 def calibrate_anew(index: str | Path, threads: int = 0) -> Manifest:
@@ -219,11 +235,13 @@ def _logistic(inputs: Float64, classes: Int64, weight: Float64, count: int) -> L
 
 
 def _sample(store: IndexStore) -> Sample:
-    """Draw records that are named to the lowest rank, every lowest taxon equally often."""
+    """Draw records that are named to the lowest rank that is calibrated, its taxa equally often."""
     taxonomy, votes = store.taxonomy, store.votes
     row = np.repeat(np.arange(store.rows), np.diff(votes.start))
-    lowest = taxonomy.lineage[votes.taxon, -1]
-    entries = np.flatnonzero((lowest >= 0) & np.isin(row, store.live_rows))
+    is_live = np.isin(row, store.live_rows)
+    depth = _depth((taxonomy.lineage[votes.taxon[is_live]] >= 0).sum(axis=0))
+    lowest = taxonomy.lineage[votes.taxon, depth - 1]
+    entries = np.flatnonzero((lowest >= 0) & is_live)
     weight = votes.records[entries] / Sampling.of(taxonomy, votes).records[lowest[entries]]
     # Drawn by hashes, so that the order of the references decides nothing: the records with the
     # smallest -log(u) / weight are a weighted sample (Efraimidis, Spirakis 2006).
@@ -231,7 +249,28 @@ def _sample(store: IndexStore) -> Sample:
     hashed = mixed(store.order_keys[row[entries]] ^ spread_out)
     keys = -np.log((hashed >> np.uint64(11)) * 2.0**-53 + 2.0**-54) / weight
     chosen = entries[np.argsort(keys, kind="stable")[:ASKED]]
-    return Sample(row[chosen], chosen)
+    return Sample(row[chosen], chosen, depth)
+
+
+def _depth(named: Int64) -> int:
+    """Return how many ranks are calibrated: down to the lowest at which enough records are named.
+
+    A column that few records have a name in (the subspecies of a table of barcodes) says little of
+    the library, and what is asked for only there says nothing of the rest.
+
+    Parameters
+    ----------
+    named : (ranks,) int64
+        Records with a name at each rank, highest first.
+
+    Examples
+    --------
+    >>> _depth(np.array([9000, 8000, 300])), _depth(np.array([9000, 8000, 1200]))
+    (2, 3)
+    """
+    most = named.max(initial=0)
+    is_enough = (named >= max(LEAST, FEW * most)) | (named >= MANY * most)
+    return int(np.flatnonzero(is_enough)[-1]) + 1
 
 
 def _lengths_of(batch: SequenceBatch) -> Iterator[SequenceBatch]:
@@ -282,9 +321,11 @@ def _answer(
     """Align, vote and gather in one scenario: with alignment, and without."""
     plain = unplaced(*near, batch, store, threads)
     placed = align_candidates(plain, batch, store, ALIGNED, "both", threads)
-    lack, truth, pair = np.full(len(batch), hidden), hiding.truth[asked], []
+    depth, pair = hiding.depth, []
+    lack, truth = np.full(len(batch), hidden), hiding.truth[asked, :depth]
+    fold, is_single = folds_of(truth, store.taxonomy), hiding.is_single[:depth]
     for one in (placed, plain):
         judged = hiding.judge(max(hidden, 0), asked, one, batch.lengths, threads)
-        taxa, fold = judged.ballots.taxon, folds_of(truth, store.taxonomy)
-        pair.append(Asked(lack, truth, judged.evidence, taxa, fold, hiding.is_single))
+        taxa, evidence = judged.ballots.taxon[:, :depth], judged.evidence.down_to(depth)
+        pair.append(Asked(lack, truth, evidence, taxa, fold, is_single))
     return pair[0], pair[1]

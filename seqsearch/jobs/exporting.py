@@ -126,9 +126,8 @@ def _sam_part(run: RunFolder, number: int, store: IndexStore, names: dict[int, s
     queries = run.read_part("queries", number, ["query", "query_id", "sequence"])
     hits = _hits(run, number)
     distinct = np.unique(to_numpy(hits["reference"]))
-    references = dict(
-        zip(distinct.tolist(), store.sequences(distinct).strings().to_pylist(), strict=True)
-    )
+    sequences = store.sequences(distinct, named=False).strings().to_pylist()
+    references = dict(zip(distinct.tolist(), sequences, strict=True))
     texts: list[str] = [text or "" for text in queries["sequence"].to_pylist()]
     ids: list[str] = queries["query_id"].to_pylist()
     turned = reverse_complement(SequenceBatch.from_clean(ids, [t.encode() for t in texts]))

@@ -84,10 +84,12 @@ class Hiding:
     store : IndexStore
     rows, entries : (n,) int64
         Row of each record asked for, and its line in `Votes`.
+    depth : int, optional
+        How many of the highest ranks take part; all unless given. Lower ones hide nothing.
 
     Attributes
     ----------
-    scenarios : int
+    depth, scenarios : int
     truth : (n, ranks) int32
         The records' own taxa.
     sampling : Sampling
@@ -96,14 +98,17 @@ class Hiding:
         The library has one taxon there.
     """
 
-    def __init__(self, store: IndexStore, rows: Int64, entries: Int64) -> None:
+    def __init__(
+        self, store: IndexStore, rows: Int64, entries: Int64, depth: int | None = None
+    ) -> None:
         self._store, self._rows, self._entries = store, rows, entries
         taxonomy, votes = store.taxonomy, store.votes
         self.truth: Int32 = taxonomy.lineage[votes.taxon[entries]]
         self.sampling = Sampling.of(taxonomy, votes)
         taxa = np.bincount(taxonomy.rank, minlength=len(taxonomy.ranks))
         self.is_single: Bool = taxa == 1
-        self.scenarios = 1 + min(LOWEST, len(taxonomy.ranks))
+        self.depth = len(taxonomy.ranks) if depth is None else depth
+        self.scenarios = 1 + min(LOWEST, self.depth)
         own = taxonomy.lineage[votes.taxon]
         starts = np.minimum(votes.start[:-1], max(len(own) - 1, 0))
         lowest, highest = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
@@ -116,7 +121,7 @@ class Hiding:
 
         The taxon above what is hidden must have other records.
         """
-        ranks = self.truth.shape[1]
+        ranks = self.depth
         known = np.where(self.truth >= 0, self.sampling.records[np.maximum(self.truth, 0)], 0)
         gone = np.ones(len(known), np.int64) if hidden == 0 else known[:, ranks - hidden]
         if hidden == ranks:
@@ -151,7 +156,7 @@ class Hiding:
         truth = self.truth[asked]
         count = np.ones(len(asked), np.int64)
         if hidden:
-            count = self.sampling.records[truth[:, truth.shape[1] - hidden]]
+            count = self.sampling.records[truth[:, self.depth - hidden]]
         return np.where((taxa == truth) & (taxa >= 0), count[:, None], 0)
 
     def voters(self, hidden: int, asked: Int64, rows: Int64) -> tuple[Int64, Votes]:
@@ -176,7 +181,7 @@ class Hiding:
         result = rows.copy()
         taxa, records = [votes.taxon], [votes.records]
         sizes: list[int] = []
-        at = lineage.shape[1] - hidden
+        at = self.depth - hidden
         if hidden:
             mixed = (rows >= 0) & (self._agreed[rows, at] == MIXED)
         else:
@@ -199,7 +204,13 @@ class Hiding:
         return result, Votes(start, np.concatenate(taxa), np.concatenate(records))
 
     def judge(
-        self, hidden: int, asked: Int64, found: Candidates, lengths: Int64, threads: int
+        self,
+        hidden: int,
+        asked: Int64,
+        found: Candidates,
+        lengths: Int64,
+        threads: int,
+        depth: int | None = None,
     ) -> Judged:
         """Let candidates vote, and gather the evidence.
 
@@ -214,13 +225,15 @@ class Hiding:
         lengths : (a,) int64
             Bases of what was searched for.
         threads : int
+        depth : int, optional
+            Of the calibration that judges; as here unless given.
         """
         store = self._store
         voters, votes = self.voters(hidden, asked, found.rows[:, : found.scores.shape[1]])
         ballots = vote(store.taxonomy, votes, voters, found.scores, threads)
         evidence = gather(
             found, ballots, lengths, store.spans.lengths, store.taxonomy, votes, self.sampling,
-            threads, voters, self.gone(hidden, asked, ballots.taxon),
+            threads, voters, self.gone(hidden, asked, ballots.taxon), depth or self.depth,
         )  # fmt: skip
         return Judged(ballots, evidence, voters, votes)
 
@@ -249,12 +262,13 @@ class Hiding:
         rows = self._rows[asked]
         own = np.where(self._records[rows] == 1, rows, -1)
         several = None if spans.are_rows else spans.rows
-        nearest = Nearest(len(asked), CANDIDATES, self.scenarios, own, self.truth[asked], several)
+        truth, agreed = self.truth[asked, : self.depth], self._agreed[:, : self.depth]
+        nearest = Nearest(len(asked), CANDIDATES, self.scenarios, own, truth, several)
         with threadpool_limits(threads):
             for start in range(0, len(live), BLOCK):
                 some = live[start : start + BLOCK]
                 products = vectors @ unit(self._store.vectors(some)).T
-                nearest.look_at(products, some, self._agreed[spans.rows_of(some)], threads)
+                nearest.look_at(products, some, agreed[spans.rows_of(some)], threads)
         for segment in self._store.segments:
             segment.vectors.release()
         found = [nearest.found(hidden) for hidden in range(self.scenarios)]

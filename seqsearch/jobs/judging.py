@@ -53,8 +53,8 @@ class Judge:
             self.shared = found.shared_names(store.taxonomy)
 
     def check(self, settings: QuerySettings) -> None:
-        """Raise `SettingsError` unless the prior is of ranks of this index."""
-        prior_shares(settings.prior, self._store.taxonomy.ranks)
+        """Raise `SettingsError` unless the prior is of ranks that are calibrated here."""
+        prior_shares(settings.prior, self._calibration.ranks)
 
     def probabilities(
         self, found: Candidates, ballots: Ballots, lengths: Int64, settings: QuerySettings
@@ -73,8 +73,8 @@ class Judge:
         store, calibration = self._store, self._calibration
         evidence = gather(
             found, ballots, lengths, store.spans.lengths, store.taxonomy, store.votes,
-            self._sampling, settings.threads,
+            self._sampling, settings.threads, depth=calibration.depth,
         )  # fmt: skip
         model = calibration.aligned if settings.align else calibration.vectors
-        prior = prior_shares(settings.prior, store.taxonomy.ranks)
-        return probabilities(model, evidence, ballots.taxon, prior, self._is_single)
+        prior, depth = prior_shares(settings.prior, calibration.ranks), calibration.depth
+        return probabilities(model, evidence, ballots.taxon, prior, self._is_single, depth)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from seqsearch.index.segments import live_label_blocks
 from seqsearch.index.spill import LABEL_FIELDS, Spill
@@ -33,6 +36,15 @@ def merge(store: IndexStore, spill: Spill) -> tuple[Int64, Int64]:
     gains = np.ones(len(spill), np.bool_)
     gains[new] = spill.counts(new) > known[old]
     return np.flatnonzero(gains), old[gains[new]]
+
+
+def labels_left(store: IndexStore, rows: Int64, ref_ids: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the labels, by row, that some rows of the index keep when some ids go."""
+    is_touched = np.isin(np.arange(store.rows), rows)
+    gone, fields = pa.array(ref_ids, pa.string()), (*LABEL_FIELDS, *store.manifest.ranks)
+    for labels in live_label_blocks(store.segments, store.removed, fields):
+        lines = labels.filter(pa.array(is_touched[to_numpy(labels["row"])]))
+        yield lines.filter(pc.invert(pc.is_in(lines["ref_id"], value_set=gone)))
 
 
 def spill_again(store: IndexStore, spill: Spill, labels: pa.Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -16,13 +17,19 @@ from seqsearch.jobs.hiding import ALIGNED, CANDIDATES, Hiding
 from seqsearch.jobs.markers import Markers
 from seqsearch.jobs.placing import fitting
 from seqsearch.search.align import Alignments
-from seqsearch.search.calibrate import Model, Probabilities, open_calibration, probabilities
+from seqsearch.search.calibrate import (
+    Calibration,
+    Probabilities,
+    open_calibration,
+    probabilities,
+)
 from seqsearch.search.candidates import (
     Candidates,
     align_candidates,
     alignments_of,
     unplaced,
 )
+from seqsearch.search.evidence import LOWEST
 from seqsearch.search.retrieve import open_retriever
 from seqsearch.tables import Bool, Float32, Float64, Int32, Int64
 
@@ -102,10 +109,17 @@ class SelfSearch:
             store, threads, devices=fitting(store, devices_under(encoder))
         )
         self.markers = Markers(store, encoder, self._retriever, threads)
-        self._model: Model = open_calibration(store).aligned
-        self._prior = prior_of(self.hiding)
         records = np.append(0, np.cumsum(votes.records))[votes.start]
         self._is_lone: Bool = np.diff(records)[self.rows] == 1
+
+    @cached_property
+    def _calibration(self) -> Calibration:
+        """Read when something is judged: a search for what is nearest does without."""
+        return open_calibration(self._store)
+
+    @cached_property
+    def _prior(self) -> Float64:
+        return prior_of(self.hiding, self._calibration.depth)
 
     def nearest(self) -> Iterator[tuple[Int64, SequenceBatch, Candidates]]:
         """Yield records by number, as they are asked for, with their nearest; none is aligned."""
@@ -149,12 +163,17 @@ class SelfSearch:
 
     def _judged(self, asked: Int64, batch: SequenceBatch, nearest: Candidates) -> Found:
         """Align the candidates and let them vote."""
-        store, threads = self._store, self._threads
+        store, threads, depth = self._store, self._threads, self._calibration.depth
         found = align_candidates(nearest, batch, store, ALIGNED, "both", threads)
-        judged = self.hiding.judge(0, asked, found, batch.lengths, threads)
+        judged = self.hiding.judge(0, asked, found, batch.lengths, threads, depth)
         taxa = judged.ballots.taxon
         probable = probabilities(
-            self._model, judged.evidence, taxa, self._prior, self.hiding.is_single
+            self._calibration.aligned,
+            judged.evidence,
+            taxa,
+            self._prior,
+            self.hiding.is_single,
+            depth,
         )
         own, called = (
             _bearers(store.taxonomy.lineage, judged.votes, judged.voters, names)
@@ -163,12 +182,19 @@ class SelfSearch:
         return Found(asked, batch, found, taxa, probable, own, called)
 
 
-def prior_of(hiding: Hiding) -> Float64:
-    """Return (scenarios,) float64: of how many records the library lacks each rank without them."""
-    known = hiding.truth >= 0
-    records = np.where(known, hiding.sampling.records[np.maximum(hiding.truth, 0)], 0)
+def prior_of(hiding: Hiding, depth: int) -> Float64:
+    """Return (scenarios,) float64: of how many records the library lacks each rank without them.
+
+    Parameters
+    ----------
+    hiding : Hiding
+    depth : int
+        How many of the highest ranks the calibration knows.
+    """
+    truth, scenarios = hiding.truth[:, :depth], 1 + min(LOWEST, depth)
+    records = np.where(truth >= 0, hiding.sampling.records[np.maximum(truth, 0)], 0)
     lacks = np.cumprod((records == 1)[:, ::-1], axis=1).sum(axis=1)
-    counts = np.bincount(np.minimum(lacks, hiding.scenarios - 1), minlength=hiding.scenarios)
+    counts = np.bincount(np.minimum(lacks, scenarios - 1), minlength=scenarios)
     return (counts + 1.0) / (counts + 1.0).sum()
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from seqsearch.errors import FolderError, SettingsError
+from seqsearch.index.manifest import Manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.search.evidence import LOWEST, OF_RANK, Evidence
 from seqsearch.tables import Bool, Float32, Float64, Int32
@@ -78,11 +79,21 @@ class Calibration:
         For candidates that were aligned, and with `--align 0`.
     about : dict
         How it was fitted, and on what.
+    ranks : tuple of str
+        That it was fitted to, highest first. A library may have ranks below, at which too few
+        records are named to learn of: what is missing at the lowest of these is missing there too,
+        and names there are judged as at the lowest of these.
     """
 
     aligned: Model
     vectors: Model
     about: dict[str, Any]
+    ranks: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        """How many ranks, from the highest, of a library that it was aligned with it knows."""
+        return len(self.ranks)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what its file holds."""
@@ -92,7 +103,27 @@ class Calibration:
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """Make it of what its file holds."""
         aligned, vectors = (_model_from(values[name]) for name in ("aligned", "vectors"))
-        return cls(aligned, vectors, dict(values["about"]))
+        return cls(aligned, vectors, dict(values["about"]), tuple(values["ranks"]))
+
+    def aligned_with(self, ranks: tuple[str, ...]) -> Calibration | None:
+        """Return it for a library of some ranks, by their names; None where it does not fit.
+
+        The lowest rank that it knows has to be there, and right above it the same ones: those are
+        what may be hidden. A rank further up that it does not know is judged as the next below.
+        """
+        if not self.ranks or self.ranks[-1] not in ranks:
+            return None
+        known = ranks[: ranks.index(self.ranks[-1]) + 1]
+        if known[-LOWEST:] != self.ranks[-LOWEST:]:
+            return None
+        places, lowest_first = [], self.ranks[::-1]
+        for name in known[::-1]:
+            places.append(lowest_first.index(name) if name in self.ranks else places[-1])
+        models = (
+            replace(model, right=[model.right[min(n, len(model.right) - 1)] for n in places])
+            for model in (self.aligned, self.vectors)
+        )
+        return Calibration(*models, self.about, known)
 
 
 @dataclass(frozen=True)
@@ -120,20 +151,49 @@ def open_calibration(store: IndexStore) -> Calibration:
     Raises
     ------
     FolderError
-        The file is damaged.
+        The file is damaged, or of other ranks than the index has.
     """
-    name = store.manifest.calibration
-    path = store.folder / name if name else DEFAULT
+    manifest = store.manifest
+    path = store.folder / manifest.calibration if manifest.calibration else DEFAULT
     try:
-        found = Calibration.from_dict(json.loads(path.read_text()))
-        is_own = found.about["encoder"] == store.manifest.encoder["sha256"]
+        found = _read(path, manifest)
+        is_own = found.about["encoder"] == manifest.encoder["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FolderError(path, "not a calibration", advice="build the index again") from error
+    if manifest.calibration:
+        aligned = found.aligned_with(manifest.ranks)
+        if aligned is None:
+            advice = f"seqsearch index calibrate {store.folder}"
+            raise FolderError(path, "is of other ranks than the index has", advice=advice)
+        found = aligned
+    else:  # by place, from the rank that it knows best, or from the lowest
+        ranks = manifest.ranks
+        lowest = found.ranks[-1]
+        found = replace(found, ranks=ranks[: ranks.index(lowest) + 1] if lowest in ranks else ranks)
     if is_own:
         return found
     unbound = float("-inf")
-    aligned, vectors = (replace(m, off_target=unbound) for m in (found.aligned, found.vectors))
-    return Calibration(aligned, vectors, found.about)
+    models = (replace(model, off_target=unbound) for model in (found.aligned, found.vectors))
+    return Calibration(*models, found.about, found.ranks)
+
+
+def still_fits(folder: Path, manifest: Manifest) -> bool:
+    """Return whether the calibration that a state would have is of its ranks."""
+    if not manifest.calibration:
+        return True
+    try:
+        found = _read(folder / manifest.calibration, manifest)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found.aligned_with(manifest.ranks) is not None
+
+
+def _read(path: Path, manifest: Manifest) -> Calibration:
+    values = json.loads(path.read_text())
+    if "ranks" not in values:  # of before they were told: the index's own, where they are as many
+        several = len(values["aligned"]["right"])
+        values["ranks"] = manifest.ranks if several == len(manifest.ranks) else ()
+    return Calibration.from_dict(values)
 
 
 def prior_shares(prior: Mapping[str, float] | None, ranks: tuple[str, ...]) -> Float64:
@@ -173,7 +233,12 @@ def prior_shares(prior: Mapping[str, float] | None, ranks: tuple[str, ...]) -> F
 
 
 def probabilities(
-    model: Model, evidence: Evidence, taxa: Int32, prior: Float64, is_single: Bool
+    model: Model,
+    evidence: Evidence,
+    taxa: Int32,
+    prior: Float64,
+    is_single: Bool,
+    depth: int | None = None,
 ) -> Probabilities:
     """Turn evidence into probabilities.
 
@@ -187,21 +252,25 @@ def probabilities(
         See `prior_shares`.
     is_single : (ranks,) bool
         The library has one taxon there, so that no other one could be right.
+    depth : int, optional
+        How many of the highest ranks the calibration knows; all unless given.
     """
-    scenario = _softmax(hidden_inputs(evidence, model.knots), model.hidden)[:, : len(prior)]
+    count = taxa.shape[1]
+    depth = count if depth is None else depth
+    inputs = hidden_inputs(evidence.down_to(depth), model.knots)
+    scenario = _softmax(inputs, model.hidden)[:, : len(prior)]
     shares = np.array(model.shares)[: len(prior)]
     scenario *= np.where(shares > 0, prior / np.maximum(shares, 1e-12), 0)
     scenario /= np.maximum(scenario.sum(axis=1, keepdims=True), 1e-300)
-    count = taxa.shape[1]
     hidden = np.zeros(taxa.shape)
-    for below in range(1, len(prior)):  # scenario `below` hides the lowest `below` ranks
-        hidden[:, count - below :] += scenario[:, below : below + 1]
+    for below in range(1, len(prior)):  # scenario `below` hides the lowest `below` ranks it knows
+        hidden[:, depth - below :] += scenario[:, below : below + 1]
     hidden = np.minimum(hidden, SUREST)
     right = np.zeros(taxa.shape)
     for rank in range(count):
-        linear = model.right[min(count - 1 - rank, len(model.right) - 1)]
+        linear = model.right[min(max(depth - 1 - rank, 0), len(model.right) - 1)]
         known = np.ones(len(taxa))
-        if not is_single[rank]:
+        if not is_single[rank] or rank >= depth:  # one of few names there: most have none
             known = _softmax(right_inputs(evidence, rank), linear)[:, -1]
         right[:, rank] = np.where(taxa[:, rank] >= 0, known * (1 - hidden[:, rank]), 0)
     hidden[evidence.best < model.off_target] = OFF_TARGET

@@ -31,7 +31,7 @@ class Evidence:
         distance: of the best candidate, log(1 - identity + NEAR) where it was aligned, else as
         dissimilarity; dissimilarity: log(1 - similarity + FAR) of it; length: log(bases / 500);
         length_ratio: log(longer / shorter) of query and best candidate, or its window; breadth:
-        log(1 + taxa below the name called at the second rank from below).
+        log(1 + taxa below the name called at the second rank from below, of the calibrated ones).
     rank : (n, ranks, len(OF_RANK)) float64
         margin: log of the distance of the nearest candidate of another name over that of the
         nearest of the name called; share: log odds of its share of votes; behind: log of the
@@ -44,6 +44,10 @@ class Evidence:
     query: Float64
     rank: Float64
     best: Float32
+
+    def down_to(self, depth: int) -> Evidence:
+        """Return it without the ranks below the `depth` highest."""
+        return Evidence(self.query, self.rank[:, :depth], self.best)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def gather(
     threads: int = 0,
     voters: Int64 | None = None,
     gone: Int64 | None = None,
+    depth: int | None = None,
 ) -> Evidence:
     """Gather the evidence of n queries.
 
@@ -105,6 +110,8 @@ def gather(
         Rows of `votes` that stand for the candidates, where these lost some labels.
     gone : (n, ranks) int64, optional
         Records of the taxa called that the query is not to know.
+    depth : int, optional
+        How many of the highest ranks a calibration knows; all unless given.
     """
     scores = found.scores
     rows = np.ascontiguousarray(found.rows[:, : scores.shape[1]])
@@ -134,13 +141,15 @@ def gather(
         axis=2,
     )
     ranks[~is_called] = 0
-    query = _of_query(found, ballots, lengths, reference_lengths, sampling)
+    depth = ballots.taxon.shape[1] if depth is None else depth
+    second = ballots.taxon[:, max(depth - 2, 0)]
+    query = _of_query(found, second, lengths, reference_lengths, sampling)
     return Evidence(query, ranks, scores[:, 0] if len(scores) else scores.reshape(-1))
 
 
 def _of_query(
     found: Candidates,
-    ballots: Ballots,
+    second: Int32,
     lengths: Int64,
     reference_lengths: Int32,
     sampling: Sampling,
@@ -160,7 +169,6 @@ def _of_query(
     result[:, 2] = np.log(np.maximum(lengths, 1) / 500)
     ratio = np.maximum(lengths, 1) / np.maximum(reference_lengths[np.maximum(best, 0)], 1)
     result[:, 3] = np.abs(np.log(ratio))
-    second = ballots.taxon[:, -2] if ballots.taxon.shape[1] > 1 else ballots.taxon[:, -1]
     result[:, 4] = np.where(second >= 0, np.log1p(sampling.children[np.maximum(second, 0)]), 0)
     return result
 

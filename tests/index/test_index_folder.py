@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,7 @@ from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import FolderError
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.manifest import read_manifest
+from seqsearch.index.segments import live_label_blocks
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.inspecting import describe_index, list_indexes, verify_index
@@ -47,8 +49,31 @@ def test_rows_are_the_unique_sequences_in_their_order(
     assert store.manifest.counts["records"] == len(texts)
 
 
+def test_reading_some_rows_costs_what_these_do(
+    store: IndexStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = store.live_rows[[5, 0, 17]]
+    named, made = store.sequences(rows), []
+    nulls = pa.nulls
+
+    def counting(size: int, kind: pa.DataType) -> pa.Array:
+        made.append(size)
+        return nulls(size, kind)
+
+    monkeypatch.setattr(pa, "nulls", counting)
+    monkeypatch.setattr(np, "diff", None)  # lengths of all rows
+    plain = store.sequences(rows, named=False)
+    pieces = store.pieces(rows, np.zeros(3, np.int64), np.full(3, 7))
+    assert max(made, default=0) <= len(rows)
+    assert plain.strings().equals(named.strings())
+    texts = named.strings().to_pylist()
+    assert pieces.strings().to_pylist() == [text[:7] for text in texts]
+    assert plain.take(np.array([2, 0])).strings().to_pylist() == [texts[2], texts[0]]
+
+
 def test_every_record_keeps_its_path(store: IndexStore, library: SimulatedLibrary) -> None:
-    live = store.live_labels()
+    blocks = live_label_blocks(store.segments, store.removed, ("ref_id", *RANKS))
+    live = pa.concat_tables(blocks)
     found = {row["ref_id"]: tuple(row[rank] for rank in RANKS) for row in live.to_pylist()}
     assert found == {
         row["id"]: tuple(row[rank] for rank in RANKS)

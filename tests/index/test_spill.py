@@ -108,6 +108,31 @@ def test_rows_and_labels_are_those_of_a_loop(
     assert told.partition("kept: ")[2] == ", ".join(shown[:5] + ["..."] * (len(shown) > 5))
 
 
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=40),
+    size=st.integers(1, 12),
+    most=st.integers(1, 12),
+    rows=st.integers(1, 8),
+)
+def test_lines_are_cut_where_they_are_too_many(
+    counts: list[int], size: int, most: int, rows: int
+) -> None:
+    row = np.repeat(np.arange(len(counts)), counts)
+    table = pa.table({"row": row, "line": np.arange(len(row))})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spill, "ROWS", rows)
+        found = list(spill._by_rows(table.to_batches(size), most))
+    assert pa.concat_tables(found).equals(table)
+    own = [one["row"].to_pylist() for one in found]
+    assert all(one[-1] < other[0] for one, other in pairwise(own))
+    for one in own:
+        assert one[-1] // rows == one[0] // rows
+        assert len([r for r in one if r != one[-1]]) < most
+    for one, other in pairwise(own):  # and no sooner
+        assert len(one) >= most or other[0] % rows == 0
+
+
 @pytest.mark.parametrize("kept", [[0], [1, 3], [0, 1, 2, 3]])
 def test_some_rows_only(kept: list[int], tmp_path: Path) -> None:
     records = [

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -113,6 +117,30 @@ def test_only_what_the_manifest_lists_is_written(registry: Path, tmp_path: Path)
     with pytest.raises(FolderError, match=r"holds 'honey-2\.0-py3-none-any\.whl', which its"):
         unpack(out, tmp_path / "wheels")
     assert not list((tmp_path / "wheels").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["wheels", "parts"])
+@pytest.mark.parametrize("name", ["../escaped.whl", "/escaped.whl", "in/escaped.whl", "..", ""])
+def test_nothing_outside_the_folders_is_read_or_written(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    out, content = tmp_path / "out", b"not asked for"
+    out.mkdir()
+    with tarfile.open(out / "wheels.tar.000", "w", format=tarfile.PAX_FORMAT) as packed:
+        about = tarfile.TarInfo(name)
+        about.size = len(content)
+        packed.addfile(about, io.BytesIO(content))
+    listed = {"name": name, "size": len(content), "sha256": sha256(content).hexdigest()}
+    tar = (out / "wheels.tar.000").read_bytes()
+    part = {"name": "wheels.tar.000", "size": len(tar), "sha256": sha256(tar).hexdigest()}
+    manifest = {"parts": [part], "wheels": [listed]}
+    if kind == "parts":
+        manifest = {"parts": [listed], "wheels": []}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    message = f"its manifest lists {name!r}, which is no plain file name"
+    with pytest.raises(FolderError, match=re.escape(message)):
+        unpack(out, tmp_path / "wheels")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_what_cannot_be_had_is_told(registry: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from seqsearch.dna.simulation import simulate_library
 from seqsearch.errors import FolderError, SettingsError
-from seqsearch.index.manifest import read_manifest
+from seqsearch.index.manifest import BORROWED, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import calibrating
 from seqsearch.jobs.build import add_to_index, build_index, remove_from_index
@@ -57,6 +57,7 @@ def truth_of(files: Path) -> dict[str, dict[str, str]]:
 def test_a_build_calibrates(calibrated: Path, plain: Path) -> None:
     manifest = read_manifest(calibrated)
     assert (manifest.action, manifest.calibration) == ("build", "calibration-0001.json")
+    assert BORROWED not in manifest.notes
     assert manifest.calibration in manifest.files
     verify_index(calibrated)
     about = json.loads((calibrated / manifest.calibration).read_text())["about"]
@@ -236,6 +237,7 @@ def test_species_of_one_record_each_teach_nothing_of_species(files: Path, tmp_pa
     )
     assert change.manifest.counts["species"] == change.manifest.counts["records"] >= 500
     assert change.manifest.calibration == ""
+    assert BORROWED in change.manifest.notes
     assert change.manifest.resolvability == "resolvability-0001.parquet"
     with open_index(tmp_path / "index") as index:
         rows = index.classify(files / "references.fasta").to_pylist()
@@ -280,6 +282,82 @@ def test_an_index_is_calibrated_later_and_keeps_it(
     path.write_bytes(b"{" + b" " * (path.stat().st_size - 1))
     with open_index(index) as opened, pytest.raises(FolderError, match="not a calibration"):
         opened.classify(["ACGTACGT"])
+
+
+def with_subspecies(files: Path, folder: Path, every: int) -> Path:
+    """The table of the references, with a name below the species for one of every so many."""
+    lines = (files / "references.tsv").read_text().splitlines()
+    named = (f"{line}\t{'form' if i % every == 0 else ''}" for i, line in enumerate(lines[1:]))
+    table = folder / "subspecies.tsv"
+    table.write_text("\n".join([f"{lines[0]}\tsubspecies", *named]) + "\n")
+    return table
+
+
+def test_a_record_with_a_rank_of_its_own_leaves_the_calls_as_they_are(
+    calibrated: Path, files: Path, tmp_path: Path
+) -> None:
+    index = shutil.copytree(calibrated, tmp_path / "index")
+    one = _references(files)[0]
+    ranks = [name for name in one if name != "id"]
+    sequence = (files / "references.fasta").read_text().split(">")[1].partition("\n")[2]
+    (tmp_path / "one.fasta").write_text(f">one\n{sequence[5:]}\n")
+    names = "\t".join(one[rank] for rank in ranks)
+    (tmp_path / "one.tsv").write_text(
+        "\t".join(["id", *ranks, "subspecies"]) + f"\none\t{names}\tform\n"
+    )
+    manifest = add_to_index(index, tmp_path / "one.fasta", taxonomy=tmp_path / "one.tsv").manifest
+    assert manifest.ranks[-1] == "subspecies"
+    assert manifest.calibration == "calibration-0001.json"
+    with open_index(index) as opened, open_index(calibrated) as before:
+        rows, expected = (
+            each.classify(files / "queries.fasta").to_pylist() for each in (opened, before)
+        )
+        with pytest.raises(SettingsError, match="shares from 0 to 1 of species, genus"):
+            opened.classify(["ACGT" * 50], novelty_prior="subspecies=0.1")
+    same = [row["species"] == other["species"] for row, other in zip(rows, expected, strict=True)]
+    assert np.mean(same) > 0.99
+    moved = [
+        abs(row["p_species"] - other["p_species"])
+        for row, other in zip(rows, expected, strict=True)
+        if row["p_species"] is not None and other["p_species"] is not None
+    ]
+    assert np.quantile(moved, 0.95) < 0.01
+    assert remove_from_index(index, ["one"]).manifest.calibration == "calibration-0001.json"
+
+
+def test_a_calibration_of_other_ranks_is_refused_and_made_anew(
+    calibrated: Path, files: Path, tmp_path: Path
+) -> None:
+    index = shutil.copytree(calibrated, tmp_path / "index")
+    path = index / "calibration-0001.json"
+    values = json.loads(path.read_text())
+    assert values["ranks"] == list(read_manifest(index).ranks)
+    values["ranks"].append("subspecies")
+    text = json.dumps(values)
+    path.write_text(text + " " * (path.stat().st_size - len(text)))  # its size is known
+    advice = f"is of other ranks than the index has; seqsearch index calibrate {index}"
+    with open_index(index) as opened, pytest.raises(FolderError, match=advice):
+        opened.classify(["ACGT" * 50])
+    manifest = remove_from_index(index, [_references(files)[0]["id"]]).manifest
+    assert manifest.calibration == "calibration-0002.json"
+    found = json.loads((index / manifest.calibration).read_text())
+    assert found["ranks"] == list(manifest.ranks)
+
+
+def test_a_rank_that_few_records_are_named_at_is_not_what_is_learned_of(
+    files: Path, calibrated: Path, tmp_path: Path
+) -> None:
+    manifest = build_index(
+        files / "references.fasta",
+        tmp_path / "index",
+        taxonomy=with_subspecies(files, tmp_path, 20),
+        settings=BuildSettings(encoder="spectrum"),
+    ).manifest
+    assert manifest.ranks[-1] == "subspecies"
+    found = json.loads((tmp_path / "index" / manifest.calibration).read_text())
+    expected = json.loads((calibrated / "calibration-0001.json").read_text())
+    assert found["ranks"] == expected["ranks"] == list(manifest.ranks[:-1])
+    same_about(found["about"], expected["about"])
 
 
 def test_what_is_hidden_neither_is_found_nor_votes(plain: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,11 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
-from seqsearch.errors import FolderError
-from seqsearch.index import segments, spill
+from seqsearch.errors import FolderError, InputError, SettingsError
+from seqsearch.index import manifest, segments, spill, writer
 from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import build
@@ -110,8 +112,8 @@ def assert_same(one: Path, other: Path, hashes: Any) -> None:
         store = IndexStore.open(folder)
         refs, votes = store.catalog.refs(store.live_rows), store.votes
         arrays = [votes.start.tolist(), votes.taxon.tolist(), store.taxonomy.parent.tolist()]
-        manifest = store.manifest
-        said = (manifest.sources, manifest.counts, manifest.ranks, manifest.notes)
+        told = store.manifest
+        said = (told.sources, told.counts, told.ranks, told.notes)
         states.append((refs.to_pylist(), arrays, store.catalog.labels().to_pylist(), said))
         store.close()
     assert states[0] == states[1]
@@ -191,6 +193,72 @@ def test_a_library_that_was_read_is_not_read_again(
     assert seen.first == {"encode": BLOCK}
     make(files, tmp_path / "other", Seen())
     assert_same(tmp_path / "index", tmp_path / "other", hashes)
+
+
+def test_a_build_cut_off_in_the_commit_goes_on(
+    files: Path, tmp_path: Path, hashes: Any, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(KeyboardInterrupt):
+        pass
+
+    def interrupt(*_: Any) -> None:
+        raise Enough
+
+    with monkeypatch.context() as patch:  # while it flushes what the manifest names
+        patch.setattr(manifest, "flush_to_disk", interrupt)
+        with pytest.raises(Enough):
+            make(files, tmp_path / "index", Seen())
+    seen = Seen()
+    assert re.fullmatch(
+        r"([0-9,]+) of \1 vectors written", make(files, tmp_path / "index", seen).resumed
+    )
+    assert seen.first == {}
+    make(files, tmp_path / "other", Seen())
+    assert_same(tmp_path / "index", tmp_path / "other", hashes)
+
+
+def out_of_memory(*_: Any) -> Any:
+    try:
+        raise duckdb.OutOfMemoryException("could not allocate block")
+    except duckdb.Error as error:
+        raise FolderError("building", "too little memory", advice="raise --memory") from error
+
+
+def refuse(*_: Any) -> Any:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("failing", [out_of_memory, refuse])
+def test_a_build_that_had_too_little_memory_goes_on(
+    failing: Any, files: Path, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:  # after the vectors
+        patch.setattr(writer, "write_catalog", failing)
+        with pytest.raises((FolderError, MemoryError)):
+            make(files, tmp_path / "index", Seen())
+    seen = Seen()
+    assert "vectors written" in make(files, tmp_path / "index", seen).resumed
+    assert seen.first == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("more.fasta", "is no FASTA"),
+        SettingsError("memory", "1K", "more"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_build_that_would_fail_again_is_taken_back(
+    error: Exception, files: Path, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(writer, "write_catalog", fail)
+    with pytest.raises(type(error)):
+        make(files, tmp_path / "index", Seen())
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.parametrize("other", ["marker", "library", "damage"])

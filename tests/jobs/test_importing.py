@@ -6,10 +6,13 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from seqsearch.errors import InputError, SettingsError
 from seqsearch.index.manifest import read_manifest
+from seqsearch.index.segments import live_label_blocks
+from seqsearch.index.spill import LABEL_FIELDS
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs.build import build_index
 from seqsearch.jobs.importing import paired
@@ -33,7 +36,9 @@ def build(folder: Path, *libraries: str, tables: tuple[str, ...] = ()) -> dict[s
     build_index(fastas, folder / "index", taxonomy=sides or None, settings=SPECTRUM)
     store = IndexStore.open(folder / "index")
     refs = store.catalog.refs(store.live_rows).to_pylist()
-    labels = store.live_labels().to_pylist()
+    fields = (*LABEL_FIELDS, *store.manifest.ranks)
+    blocks = live_label_blocks(store.segments, store.removed, fields)
+    labels = pa.concat_tables(blocks, promote_options="default").to_pylist()
     assert store.sequences(store.live_rows).ids.to_pylist() == [ref["ref_id"] for ref in refs]
     store.close()
     return {"manifest": store.manifest, "refs": refs, "labels": labels}

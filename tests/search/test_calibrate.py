@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from seqsearch.search.calibrate import OFF_TARGET, SUREST, Linear, Model, probabilities
+from seqsearch.search.calibrate import (
+    OFF_TARGET,
+    SUREST,
+    Calibration,
+    Linear,
+    Model,
+    probabilities,
+)
 from seqsearch.search.evidence import LOWEST, OF_QUERY, OF_RANK, Evidence
 
 RANKS = 3
@@ -34,6 +43,7 @@ def evidence(scores: list[float]) -> Evidence:
 
 
 TAXA = np.array([[0, 1, 2]], np.int32)
+WAYS = ("aligned", "vectors")
 
 
 def test_the_shares_of_the_prior_take_the_place_of_those_it_was_fitted_on() -> None:
@@ -81,3 +91,33 @@ def test_only_what_is_below_the_bound_is_off_target(score: float, is_off: bool) 
     assert (found.hidden >= OFF_TARGET).all() == is_off
     assert found.hidden[0, 0] == np.float32(OFF_TARGET if is_off else SUREST)
     assert (found.right <= 1e-6).all()
+
+
+def test_a_rank_below_those_that_are_calibrated_is_judged_as_the_lowest_of_them() -> None:
+    chances, prior = np.array([0.5, 0.25, 0.25]), np.array([0.5, 0.25, 0.25])
+    one = replace(model([*chances, 0, 0], [0.2, 0.1]), shares=[0.5, 0.25, 0.25, 0.0, 0.0])
+    alone = np.array([False, False, True])  # at the lowest rank one taxon is named
+    found = probabilities(one, evidence([0.9]), TAXA, prior, alone, 2)
+    np.testing.assert_allclose(found.hidden[0], [0.25, 0.5, 0.5], atol=1e-6)
+    np.testing.assert_allclose(found.right[0], [0.75 * 0.9, 0.5 * 0.8, 0.5 * 0.8], atol=1e-6)
+
+
+def test_a_calibration_finds_its_ranks_by_name() -> None:
+    own = model([1, 0, 0, 0, 0], [0.1, 0.2, 0.3])
+    known = ("class", "order", "family", "genus", "species")
+    found = Calibration(own, own, {}, known)
+    assert found.aligned_with(known) == replace(
+        found, **{way: replace(own, right=own.right + own.right[-1:] * 2) for way in WAYS}
+    )
+    below = found.aligned_with((*known, "subspecies"))
+    assert below == found.aligned_with(known)
+    above = found.aligned_with(("kingdom", *known))
+    assert above is not None
+    assert above.ranks == ("kingdom", *known)
+    assert above.aligned.right == own.right + own.right[-1:] * 3
+    for other in (
+        known[:-1],
+        ("class", "order", "family", "tribe", "genus", "species"),
+        ("class", "order", "genus", "species"),
+    ):
+        assert found.aligned_with(other) is None
