@@ -116,14 +116,15 @@ class Calibration:
         known = ranks[: ranks.index(self.ranks[-1]) + 1]
         if known[-LOWEST:] != self.ranks[-LOWEST:]:
             return None
-        places, lowest_first = [], self.ranks[::-1]
+        places: list[int] = []
+        lowest_first = self.ranks[::-1]
         for name in known[::-1]:
             places.append(lowest_first.index(name) if name in self.ranks else places[-1])
-        models = (
+        aligned, vectors = (
             replace(model, right=[model.right[min(n, len(model.right) - 1)] for n in places])
             for model in (self.aligned, self.vectors)
         )
-        return Calibration(*models, self.about, known)
+        return Calibration(aligned, vectors, self.about, known)
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,11 @@ def open_calibration(store: IndexStore) -> Calibration:
     if is_own:
         return found
     unbound = float("-inf")
-    models = (replace(model, off_target=unbound) for model in (found.aligned, found.vectors))
-    return Calibration(*models, found.about, found.ranks)
+    return replace(
+        found,
+        aligned=replace(found.aligned, off_target=unbound),
+        vectors=replace(found.vectors, off_target=unbound),
+    )
 
 
 def still_fits(folder: Path, manifest: Manifest) -> bool:

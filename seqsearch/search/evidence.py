@@ -129,14 +129,14 @@ def gather(
     is_called = ballots.taxon >= 0
     best = 1 - scores[:, :1].astype(np.float64) + FAR if len(rows) else np.empty((0, 1))
     share = np.clip(ballots.share.astype(np.float64), LEAST_SHARE, 1 - LEAST_SHARE)
-    depth = np.log1p(sampling.records[np.maximum(ballots.taxon, 0)] - (0 if gone is None else gone))
+    left = sampling.records[np.maximum(ballots.taxon, 0)] - (0 if gone is None else gone)
     inside, outside = 1 - inside + FAR, 1 - outside + FAR
     ranks = np.stack(
         [
             np.log(outside / inside),
             np.log(share / (1 - share)),
             np.log(inside / best),
-            depth,
+            np.log1p(left),
         ],
         axis=2,
     )
