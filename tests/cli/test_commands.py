@@ -17,7 +17,7 @@ import pytest
 from seqsearch.cli.reliability import long_lines
 from seqsearch.devices.choice import gpu_problem, gpus_of_driver, has_torch
 from seqsearch.errors import MissingExtraError
-from seqsearch.index.manifest import read_manifest
+from seqsearch.index.manifest import BORROWED, read_manifest
 from seqsearch.jobs import doctor, inspecting, opened, steps
 from seqsearch.jobs.inspecting import verify_index
 from seqsearch.settings import VERSION
@@ -214,6 +214,7 @@ def test_index_build(more_bees: Path, tmp_path: Path, command: Any) -> None:
     assert (answer.status, answer.err) == (0, "")
     assert answer.out.splitlines() == [
         "osmia.fasta.gz (fasta-table): 2 records read, 2 kept",
+        f"calibration: {BORROWED}",
         f"{index}: 2 unique sequences of 2 records, 1 genus, 2 species (state 1)",
     ]
     answer = command(*build, "--overwrite", "--json", "--threads", "1")
@@ -279,6 +280,7 @@ def test_index_build_of_two_libraries_with_a_table_each(tmp_path: Path, command:
     assert answer.out.splitlines() == [
         "x.fasta (fasta-table): 1 records read, 1 kept",
         "y.fasta (fasta-table): 1 records read, 1 kept",
+        f"calibration: {BORROWED}",
         f"{tmp_path / 'index'}: 2 unique sequences of 2 records, 2 genus (state 1)",
     ]
 

@@ -357,7 +357,9 @@ def test_a_rank_that_few_records_are_named_at_is_not_what_is_learned_of(
     found = json.loads((tmp_path / "index" / manifest.calibration).read_text())
     expected = json.loads((calibrated / "calibration-0001.json").read_text())
     assert found["ranks"] == expected["ranks"] == list(manifest.ranks[:-1])
-    same_about(found["about"], expected["about"])
+    # A sequence of several records is asked for once more where one of them has a name below.
+    assert expected["about"]["records"] <= found["about"]["records"] < 850
+    reliable_enough(found["about"]["reliability"])
 
 
 def test_what_is_hidden_neither_is_found_nor_votes(plain: Path) -> None:
