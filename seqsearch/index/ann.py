@@ -267,6 +267,8 @@ class InvertedLists:
     def search(self, queries: Float32, count: int, effort: Effort, threads: int = 0) -> Int64:
         """Return (n, count) int64: about the most similar vectors, in any order; -1: no more.
 
+        None is similar to a query of zeros.
+
         Parameters
         ----------
         queries : (n, d) float32
@@ -279,7 +281,7 @@ class InvertedLists:
         found = np.full((len(queries), count), -1, np.int64)
         size = len(self._is_gone)
         wanted = min(count, size - int(np.count_nonzero(self._is_gone)))
-        todo = np.arange(len(queries))
+        todo = np.flatnonzero(queries.any(axis=1))
         while len(todo):
             step = max(1, AT_ONCE // effort.compared)
             for start in range(0, len(todo), step):

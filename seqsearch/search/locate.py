@@ -152,7 +152,8 @@ class Locator:
         """
         owner, start = windows(batch.lengths, self.windows.size, self.windows.step)
         found = self._nearest(batch, owner, start)
-        best = _best(owner, found.similarities[:, 0], PLACES)
+        is_found = found.rows[:, 0] >= 0
+        best = _best(owner, np.where(is_found, found.similarities[:, 0], -np.inf), PLACES)
         owner, start = owner[best], start[best]
         end = np.minimum(start + self.windows.size, batch.lengths[owner])
         found = _chosen(found, best)
@@ -169,18 +170,25 @@ class Locator:
         return _places(placed, owner, start, end, batch.lengths)
 
     def _nearest(self, batch: SequenceBatch, owner: Int64, start: Int64) -> Candidates:
-        """Find the references nearest to each window, some windows at a time."""
-        parts, count = [], NEAREST if self.store.spans.are_rows else AMONG
+        """Find the references nearest to each window, some windows at a time.
+
+        Those that hold nothing to encode, of unknown bases say, are like none.
+        """
+        count = NEAREST if self.store.spans.are_rows else AMONG
+        shape = (len(owner), count)
+        rows, near = np.full(shape, -1, np.int64), np.full(shape, -1, np.int64)
+        similarities, strands = np.zeros(shape, np.float32), np.full(shape, PLUS, np.int8)
         for first in range(0, len(owner), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
+            some = np.arange(first, min(first + AT_ONCE, len(owner)))
             end = np.minimum(start[some] + self.windows.size, batch.lengths[owner[some]])
             cut = pieces(batch, owner[some], start[some], end)
+            kept = np.flatnonzero(self.encoder.encodable(cut))
+            if len(kept) < len(cut):
+                some, cut = some[kept], cut.take(kept)
             vectors = encode_strands(cut, self.encoder, self.strand)
-            parts.append(find_candidates(cut, vectors, self.retriever, self.store, count))
-        rows, near, similarities, strands = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("rows", "vectors", "similarities", "strands")
-        )
+            found = find_candidates(cut, vectors, self.retriever, self.store, count)
+            rows[some], near[some] = found.rows, found.vectors
+            similarities[some], strands[some] = found.similarities, found.strands
         # What is much longer than most is a little like anything, and takes long to lay anywhere.
         is_left_out = (rows < 0) | (self.store.lengths[rows] > self.windows.longest)
         rows, similarities = np.where(is_left_out, -1, rows), np.where(is_left_out, 0, similarities)

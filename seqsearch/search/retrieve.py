@@ -37,8 +37,10 @@ class Retriever(Protocol):
         -------
         (n, count) int64
             Numbers of vectors, which `store.spans` tells the rows of; -1 where there are fewer.
+            A query of zeros is like nothing, and has none.
         (n, count) float32
-            Cosine similarity of the float16 vectors, rounded to 1e-6; 0 where there is none.
+            Cosine similarity of the vectors as they are stored, with the query in float16; rounded
+            to 1e-6, 0 where there is none.
         """
         ...
 
@@ -88,7 +90,7 @@ class ExactRetriever:
         widened(halves, NO_SCALES, np.arange(len(vectors)), wide, self.threads)
         numbers = np.full((len(vectors), count), -1, np.int64)
         similarities = np.zeros((len(vectors), count), np.float32)
-        todo = np.arange(len(vectors))
+        todo = np.flatnonzero(wide.any(axis=1))
         asked = min(count + EXTRA, len(self._flat))
         while len(todo) and asked:
             in_doubt = np.zeros(len(todo), np.bool_)

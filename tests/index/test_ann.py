@@ -159,6 +159,22 @@ def test_few_rows_leave_places_empty(lists, sketch, vectors) -> None:
     assert (np.sort(found, axis=1)[:, :30] == -1).all()
 
 
+def test_a_query_of_zeros_goes_no_farther(lists, sketch, vectors, monkeypatch) -> None:
+    searched, efforts = opened(lists, sketch, vectors), []
+    search = InvertedLists._search
+    monkeypatch.setattr(
+        InvertedLists,
+        "_search",
+        lambda *of: efforts.append((len(of[1]), of[3])) or search(*of),
+    )
+    few, queries = Effort(2, 4.0, 100, 4.0), vectors[:3].copy()
+    queries[1] = 0
+    found = searched.search(queries, 20, few)
+    assert (found[1] == -1).all()
+    assert (found[[0, 2]] >= 0).all()
+    assert efforts == [(2, few)]
+
+
 def test_each_query_is_answered_as_if_alone(lists, sketch, vectors) -> None:
     searched = opened(lists, sketch, vectors)
     together = searched.search(vectors[:128], 10, Effort(3, 4.0, 40, 4.0), threads=2)

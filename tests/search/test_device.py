@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch", reason="needs the extra models")
 from seqsearch.devices import lane  # noqa: E402
 from seqsearch.search import device_pages, device_rows  # noqa: E402
 from seqsearch.search.device import BESIDE, DeviceRetriever  # noqa: E402
+from seqsearch.search.device_rows import DeviceRows  # noqa: E402
 
 DIM, LEADING, LISTS, PROBES = 40, 6, 9, 3
 DEVICES = [
@@ -181,14 +182,24 @@ def test_in_lists_too_each_row_is_found_once_by_its_best_vector(
     assert (np.diff(np.sort(owner[there], axis=1), axis=1) > 0).all()
 
 
-def test_a_query_of_zeros_is_like_nothing(store: Any) -> None:
+@pytest.mark.parametrize("rows", [None, np.arange(100, 900)])
+def test_a_query_of_zeros_is_compared_with_nothing(
+    store: Any, rows: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queries = queries_of(store, 3)
     queries[1] = 0
-    rows, cosines = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 5)
-    assert (rows >= 0).all()
+    expected = DeviceRetriever(store, 1, rows, ("cpu",)).search(queries[[0, 2]], 5)
+    compared: list[int] = []
+    compare = DeviceRows._compare
+    monkeypatch.setattr(
+        DeviceRows, "_compare", lambda *of: compared.append(len(of[1])) or compare(*of)
+    )
+    found, cosines = DeviceRetriever(store, 1, rows, ("cpu",)).search(queries, 5)
+    assert (found[1] == -1).all()
     assert (cosines[1] == 0).all()
-    assert (np.diff(store.vector_keys[rows[1]].astype(float)) > 0).all()
-    assert (cosines[[0, 2]] > 0).all()
+    np.testing.assert_array_equal(found[[0, 2]], expected[0])
+    np.testing.assert_array_equal(cosines[[0, 2]], expected[1])
+    assert max(compared) == 2
 
 
 def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +207,7 @@ def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.M
     expected = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 20)
     monkeypatch.setattr(device_pages, "SCORES", 50_000)
     monkeypatch.setattr(device_rows, "COMPARED", 20_000)
+    monkeypatch.setattr(device_rows, "DECIDED", 500)
     monkeypatch.setattr(device_rows, "BLOCK", 70)
     retriever = DeviceRetriever(store, 1, None, ("cpu",))
     for size in (60, 7, 1):

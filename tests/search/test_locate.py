@@ -82,6 +82,27 @@ def test_unknown_bases_are_like_nothing(index: Index) -> None:
     assert end[1] - start[1] <= 1.2 * len(text)
 
 
+def test_only_windows_with_known_bases_are_searched(index: Index, monkeypatch) -> None:
+    text = index.store.sequences(np.array([11])).sequence(0)
+    flank, unknown = random_batch([3000], 6).sequence(0), "N" * 60_000
+    queries = ["N" * 40_000 + text + flank, unknown + flank + text + unknown, unknown]
+    batch = SequenceBatch.from_clean(["left", "both", "none"], [q.encode() for q in queries])
+    finder, searched = locator(index), []
+    search = finder.retriever.search
+    monkeypatch.setattr(
+        finder.retriever,
+        "search",
+        lambda vectors, count: searched.append(vectors) or search(vectors, count),
+    )
+    start, end, _ = finder.locate(batch)
+    assert start.tolist()[:2] == [40_000, 63_000]
+    assert (end - start).tolist()[:2] == [len(text)] * 2
+    assert 0 <= start[2] < end[2] <= 60_000
+    vectors = np.concatenate(searched)
+    assert vectors.any(axis=1).all()
+    assert len(vectors) < 2 * (2 * (3000 + len(text)) / index.windows.step + 4)
+
+
 def test_references_much_longer_than_most_do_not_tell_a_place(index: Index) -> None:
     row = 11
     text = index.store.sequences(np.array([row])).sequence(0)
