@@ -139,6 +139,7 @@ class Lists:
         index.implem = RESERVOIR
         quantizer = self._faiss.downcast_index(index.quantizer)
         self.centers: Float32 = quantizer.reconstruct_n(0, index.nlist)
+        self._filled = np.arange(index.nlist)
         self._nearest = Centers(self.centers)
 
     @classmethod
@@ -185,11 +186,29 @@ class Lists:
         self._faiss.omp_set_num_threads(threads)
         self.index.add_with_ids(sketches, numbers)
 
+    def pass_over(self, is_gone: Bool) -> None:
+        """Look no more into lists all of whose vectors are gone, by number."""
+        lists = self.index.invlists
+        self._filled = np.array(
+            [
+                number
+                for number in range(self.count)
+                if lists.list_size(number)
+                and not is_gone[
+                    self._faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
+                ].all()
+            ],
+            np.int64,
+        )
+        self._nearest = Centers(self.centers[self._filled])
+
     def near(
         self, sketches: Float32, probes: int, reach: float, threads: int
     ) -> tuple[Int64, Float32]:
         """Return the lists near to queries; see `Centers.nearest`."""
-        return self._nearest.nearest(sketches, min(probes, self.count), threads, reach)
+        probes = min(probes, len(self._filled))
+        near, products = self._nearest.nearest(sketches, probes, threads, reach)
+        return np.where(near >= 0, self._filled[near], -1), products
 
     def search(
         self, sketches: Float32, near: tuple[Int64, Float32], count: int, threads: int
@@ -226,17 +245,34 @@ class InvertedLists:
     codes : sequence of (int, Codes)
         With the number of the first vector of each.
     is_gone : (vectors,) bool
-        Vectors of rows taken out.
+        Vectors in the lists that are not to be found.
+    later : (l,) int64, optional
+        Numbers in the index of the last l vectors; those before have their own.
     """
 
     def __init__(
-        self, sketch: Sketch, lists: Lists, codes: Sequence[tuple[int, Codes]], is_gone: Bool
+        self,
+        sketch: Sketch,
+        lists: Lists,
+        codes: Sequence[tuple[int, Codes]],
+        is_gone: Bool,
+        later: Int64 | None = None,
     ) -> None:
         self.sketch, self.lists, self._codes, self._is_gone = sketch, lists, codes, is_gone
+        self._later = np.empty(0, np.int64) if later is None else later
 
     @classmethod
-    def open(cls, store: IndexStore, threads: int) -> tuple[InvertedLists, Plan]:
+    def open(
+        cls, store: IndexStore, threads: int, chosen: Int64 | None = None
+    ) -> tuple[InvertedLists, Plan]:
         """Open the lists of an index; what was added since they were made joins them in memory.
+
+        Parameters
+        ----------
+        store : IndexStore
+        threads : int
+        chosen : (c,) int64, optional
+            Ascending numbers of the vectors that are searched; all live ones unless given.
 
         Raises
         ------
@@ -252,17 +288,22 @@ class InvertedLists:
             advise(array, mmap.MADV_WILLNEED)  # hundreds are read for each query
         codes = [(0, Codes(*arrays))]
         leading = codes[0][1].numbers.shape[1]
-        later = np.arange(plan.rows, len(store.spans))
+        searched = store.live_vectors if chosen is None else chosen
+        listed = searched[searched < plan.rows]
+        later = searched[len(listed) :]  # what was added and taken out again joins nothing
         for start in range(0, len(later), BLOCK):
-            numbers = later[start : start + BLOCK]
-            vectors = unit(store.vectors(numbers))
+            vectors = unit(store.vectors(later[start : start + BLOCK]))
+            first = plan.rows + start
+            numbers = np.arange(first, first + len(vectors))
             lists.add(sketch.of(vectors, threads), numbers, threads)
-            codes.append((int(numbers[0]), codes_of(vectors, leading)))
+            codes.append((first, codes_of(vectors, leading)))
         if len(codes) > 2:
             codes[1:] = [(plan.rows, Codes.concatenate([part for _, part in codes[1:]]))]
-        is_gone = np.zeros(len(store.spans), np.bool_)
-        is_gone[store.spans.numbers_of(store.removed)] = True
-        return cls(sketch, lists, codes, is_gone), plan
+        is_gone = np.ones(plan.rows + len(later), np.bool_)
+        is_gone[listed] = is_gone[plan.rows :] = False
+        if chosen is not None:
+            lists.pass_over(is_gone)
+        return cls(sketch, lists, codes, is_gone, later), plan
 
     def search(self, queries: Float32, count: int, effort: Effort, threads: int = 0) -> Int64:
         """Return (n, count) int64: about the most similar vectors, in any order; -1: no more.
@@ -292,6 +333,8 @@ class InvertedLists:
             # Where most of what lies near was taken out, it is looked for farther away.
             todo = todo[np.count_nonzero(found[todo] >= 0, axis=1) < wanted]
             effort = effort.farther(self.lists.count, size)
+        is_later = found >= size - len(self._later)
+        found[is_later] = self._later[found[is_later] - (size - len(self._later))]
         return found
 
     def scan(
@@ -314,11 +357,12 @@ class InvertedLists:
         def task(start: int, stop: int) -> None:
             some = slice(start, stop)
             own = (codes.numbers[some], codes.scales[some], codes.signs[some])
+            move_up(near[some], products[some], self._is_gone)
             leave_out(near[some], products[some], count, effort.margin)
             for first, part in self._codes:
                 others = (part.numbers, part.scales, part.signs)
                 _compare(own, shares[some], near[some], first, others, cosines[some])
-            _keep(near[some], cosines[some], self._is_gone, best[some])
+            _keep(near[some], cosines[some], best[some])
 
         spread(task, len(near), threads)
         return best
@@ -369,6 +413,18 @@ def _unreadable(folder: Path) -> FolderError:
 
 
 @njit(nogil=True, cache=True)
+def move_up(near: Int64, products: Float32, is_gone: Bool) -> None:
+    """Let what is not gone take the places of what is; -1 and -inf where there is no more."""
+    for i in range(len(near)):
+        at = 0
+        for k in range(near.shape[1]):
+            if near[i, k] >= 0 and not is_gone[near[i, k]]:
+                near[i, at], products[i, at] = near[i, k], products[i, k]
+                at += 1
+        near[i, at:], products[i, at:] = -1, -np.inf
+
+
+@njit(nogil=True, cache=True)
 def leave_out(near: Int64, products: Float32, count: int, margin: float) -> None:
     """Put -1 in the place of vectors that are too far behind the last one wanted.
 
@@ -408,13 +464,13 @@ def _compare(
 
 
 @njit(nogil=True, cache=True)
-def _keep(near: Int64, cosines: Float32, is_gone: Bool, best: Int64) -> None:
+def _keep(near: Int64, cosines: Float32, best: Int64) -> None:
     """Keep what has the largest cosines, query by query; of equal ones the first found."""
     count = best.shape[1]
     for i in range(len(near)):
         live = 0
         for k in range(near.shape[1]):
-            if near[i, k] < 0 or is_gone[near[i, k]]:
+            if near[i, k] < 0:
                 cosines[i, k] = -np.inf
             else:
                 live += 1

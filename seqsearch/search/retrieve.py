@@ -17,6 +17,7 @@ from seqsearch.threads import resolve_threads, spread
 EXTRA = 16  # candidates asked for beyond those wanted
 DOUBT = 1e-5  # more than FAISS's float32 sums can be off for normalised vectors
 AT_ONCE = 4_000_000  # candidates compared at once: some 100 MB
+MANY, SHARE = 10_000, 0.01  # chosen rows, and share of all, that lists serve; fewer fit in memory
 
 
 class Retriever(Protocol):
@@ -48,7 +49,10 @@ class Retriever(Protocol):
 def open_retriever(
     store: IndexStore, threads: int = 0, rows: Int64 | None = None, devices: Devices = ()
 ) -> Retriever:
-    """Return what searches an index as its manifest says; some rows of it, exactly.
+    """Return what searches an index as its manifest says.
+
+    Some rows of it are searched exactly, unless they are many and the index has inverted lists: by
+    these then, as if the other rows had been taken out.
 
     Parameters
     ----------
@@ -64,8 +68,9 @@ def open_retriever(
         from seqsearch.search.device import DeviceRetriever  # noqa: PLC0415  needs torch
 
         return DeviceRetriever(store, threads, rows, devices)
-    if rows is None and store.manifest.ann["type"] != "exact":
-        return ListsRetriever(store, threads)
+    has_lists = store.manifest.ann["type"] != "exact"
+    if has_lists and (rows is None or _are_many(store, rows)):
+        return ListsRetriever(store, threads, rows)
     return ExactRetriever(store, threads, rows)
 
 
@@ -117,10 +122,11 @@ class ExactRetriever:
 class ListsRetriever:
     """Finds vectors by inverted lists, and compares the best of them in full."""
 
-    def __init__(self, store: IndexStore, threads: int = 0) -> None:
+    def __init__(self, store: IndexStore, threads: int = 0, rows: Int64 | None = None) -> None:
         self.threads = resolve_threads(threads)
         self._comparer, self._spans = Comparer(store, self.threads), store.spans
-        self._lists, self._plan = InvertedLists.open(store, self.threads)
+        chosen = None if rows is None else numbers_below(store, rows)
+        self._lists, self._plan = InvertedLists.open(store, self.threads, chosen)
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
         """Return the nearest of the index; see `Retriever`."""
@@ -153,6 +159,11 @@ class ListsRetriever:
 def numbers_below(store: IndexStore, rows: Int64 | None) -> Int64:
     """Return the vectors of ascending rows, of all live ones where none are given."""
     return store.live_vectors if rows is None else store.spans.numbers_of(rows)
+
+
+def _are_many(store: IndexStore, rows: Int64) -> bool:
+    chosen = len(numbers_below(store, rows))
+    return chosen >= max(MANY, SHARE * len(store.live_vectors))
 
 
 def _halves(vectors: Float32, threads: int) -> UInt16:
