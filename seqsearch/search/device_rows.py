@@ -240,6 +240,7 @@ def blocks(store: IndexStore, chosen: Int64, lane: Lane) -> Iterator[Tensor]:
         for start in range(0, len(own), BLOCK):
             block = segment.vectors.take(own[start : start + BLOCK] - first)
             yield lane.upload(block.astype(np.float16))
+        segment.vectors.release()  # what was read through is on the device now
 
 
 def _ranks(keys: np.ndarray) -> Int64:

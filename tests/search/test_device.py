@@ -207,6 +207,7 @@ def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.M
     expected = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 20)
     monkeypatch.setattr(device_pages, "SCORES", 50_000)
     monkeypatch.setattr(device_rows, "COMPARED", 20_000)
+    monkeypatch.setattr(device_pages, "NEAR", 10_000)
     monkeypatch.setattr(device_rows, "DECIDED", 500)
     monkeypatch.setattr(device_rows, "BLOCK", 70)
     retriever = DeviceRetriever(store, 1, None, ("cpu",))
@@ -214,6 +215,32 @@ def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.M
         parts = [retriever.search(queries[i : i + size], 20) for i in range(0, 60, size)]
         for i in (0, 1):
             np.testing.assert_array_equal(np.concatenate([p[i] for p in parts]), expected[i])
+
+
+def test_lists_are_multiplied_with_few_queries_at_a_time(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    multiply = device_pages.NearLists._products
+    monkeypatch.setattr(
+        device_pages.NearLists,
+        "_products",
+        lambda near, some: sizes.append(len(some)) or multiply(near, some),
+    )
+    monkeypatch.setattr(device_pages, "NEAR", 10 * 8 * (LISTS + 3 * DIM))
+    retriever = DeviceRetriever(store, 1, None, ("cpu",))
+    assert sum(sizes) == len(store.live_vectors)
+    retriever.search(queries_of(store), 20)
+    assert max(sizes) < 20
+
+
+def test_memory_of_what_was_read_through_is_given_back(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[int] = []
+    monkeypatch.setattr(Vectors, "release", lambda own: released.append(len(own)))
+    DeviceRetriever(store, 1, None, ("cpu",))
+    assert set(released) == {700, 200}
 
 
 def test_shares_of_the_rows_answer_as_all_of_them(
