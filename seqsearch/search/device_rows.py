@@ -79,7 +79,7 @@ class DeviceRows:
         """Return the nearest rows of each query among the columns of its scores.
 
         Where the last column that is compared is too close to the last that is kept to be sure,
-        or too few rows are left of the vectors compared, more are. A query of zeros is like nothing.
+        or too few rows are left of the vectors compared, more are. A query of zeros has none.
 
         Parameters
         ----------
