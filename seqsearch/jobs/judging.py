@@ -57,7 +57,12 @@ class Judge:
         prior_shares(settings.prior, self._store.taxonomy.ranks)
 
     def probabilities(
-        self, found: Candidates, ballots: Ballots, lengths: Int64, settings: QuerySettings
+        self,
+        found: Candidates,
+        ballots: Ballots,
+        lengths: Int64,
+        settings: QuerySettings,
+        searched: Int64 | None = None,
     ) -> Probabilities:
         """Return how likely the names that a vote gave are right.
 
@@ -69,6 +74,8 @@ class Judge:
         lengths : (n,) int64
             Bases of the queries.
         settings : QuerySettings
+        searched : (n,) int64, optional
+            Windows of each that were searched, of which this is the best; 1 unless given.
         """
         store, calibration = self._store, self._calibration
         evidence = gather(
@@ -77,4 +84,4 @@ class Judge:
         )  # fmt: skip
         model = calibration.aligned if settings.align else calibration.vectors
         prior = prior_shares(settings.prior, store.taxonomy.ranks)
-        return probabilities(model, evidence, ballots.taxon, prior, self._is_single)
+        return probabilities(model, evidence, ballots.taxon, prior, self._is_single, searched)

@@ -140,7 +140,7 @@ class NearLists:
     def _steps(self, vectors: Tensor) -> tuple[Tensor, ...]:
         """Return so many vectors at a time that what is made of them stays within bounds."""
         wide = self.count + 2 * vectors.shape[1] + len(self.centers)
-        return vectors.split(max(1, NEAR // (8 * wide)))
+        return torch.split(vectors, max(1, NEAR // (8 * wide)))
 
     def _products(self, vectors: Tensor) -> Tensor:
         """Return (n, lists) float64: products of vectors with the centres.

@@ -104,7 +104,7 @@ class DeviceRows:
         asked = min(count + EXTRA, scores.shape[1])
         while len(todo) and asked:
             kept, in_doubt = min(count, asked), []
-            for some in todo.split(max(1, DECIDED // asked)):
+            for some in torch.split(todo, max(1, DECIDED // asked)):
                 own = scores if len(some) == len(scores) else scores[some]
                 found, exact, is_open = self._best(queries[some], own, some, place_of, asked, kept)
                 numbers[some, :kept], cosines[some, :kept] = found, exact.float()
