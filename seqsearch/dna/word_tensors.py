@@ -75,7 +75,8 @@ class WordTensors:
 def count_words(bases: BaseTensors, pattern: str) -> WordTensors:
     """Count the words of a pattern in each sequence; words over an unknown base are left out.
 
-    A word and its sequence make one number; sorted, equal ones stand together.
+    A word and its sequence make one number; sorted, equal ones stand together. Twice the host waits
+    for the device: how many words are whole, and how many differ, decides what sizes follow.
     """
     weight, device = weight_of(pattern), bases.codes.device
     shift = 2 * weight

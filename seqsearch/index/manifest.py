@@ -39,7 +39,7 @@ class Manifest:
     ranks : tuple of str
         Highest first.
     encoder : dict
-        name, sha256, dim.
+        name, sha256, dim, and its folder inside the index.
     segments : tuple of dict
         name, first_row, rows; a row's number is its place in the segment plus first_row.
     removed : str

@@ -17,8 +17,8 @@ import pyarrow as pa
 from seqsearch.dna.windows import Windows
 from seqsearch.errors import FolderError, InputError, SettingsError
 from seqsearch.index import building, segments
-from seqsearch.index.ann import FILES as ANN_FILES
 from seqsearch.index.catalog import CatalogSummary, write_catalog
+from seqsearch.index.lists import FILES as ANN_FILES
 from seqsearch.index.manifest import (
     CURRENT,
     HISTORY,

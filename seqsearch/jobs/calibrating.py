@@ -50,6 +50,7 @@ FEW = 0.1  # share of the records: a rank at which fewer are named is not what a
 MANY = 0.5  # and one at which as many are is, however few these are
 LEAST_ASKED = 100  # in each of the first two scenarios, which every prior has shares of
 FALSE_ALARMS = 0.005  # share of true queries below the bound, and of decoys above
+HIGH = 0.95  # quantile of the decoys' scores above which their tail is measured
 ODD = 0x9E3779B97F4A7C15
 SHORTEST, LONGEST = 100, 400  # of fragments
 
@@ -192,19 +193,28 @@ def fit(answers: list[Asked]) -> Model:
         inputs = right_inputs(evidence, rank)[chosen]
         right.append(_logistic(inputs, is_right, weight[chosen], 2))
     padded = [0.0] * (classes - len(shares))
-    return Model(knots, scenario, [*map(float, shares), *padded], _bound(answers), right)
+    decoys = np.concatenate(
+        [part.evidence.best for part in answers if (part.hidden == DECOY).all()]
+    )
+    padded = [*map(float, shares), *padded]
+    return Model(knots, scenario, padded, _bound(answers, decoys), right, tail_of(decoys))
 
 
-def _bound(answers: list[Asked]) -> float:
+def tail_of(scores: Float32) -> float:
+    """Return how fast the highest scores thin out: their mean excess over a high quantile."""
+    high = np.quantile(scores, HIGH)
+    return float((scores[scores >= high] - high).mean())
+
+
+def _bound(answers: list[Asked], decoys: Float32) -> float:
     """Return the score between what decoys reach and what is of the marker.
 
     Queries whose order the library lacks count as neither.
     """
-    decoys = [part.evidence.best for part in answers if (part.hidden == DECOY).all()]
     own = [part.evidence.best for part in answers if (part.hidden != DECOY).all()]
     hidden = np.concatenate([part.hidden for part in answers if (part.hidden != DECOY).all()])
     least = float(np.quantile(np.concatenate(own)[hidden < LOWEST], FALSE_ALARMS))
-    most = float(np.quantile(np.concatenate(decoys), 1 - FALSE_ALARMS))
+    most = float(np.quantile(decoys, 1 - FALSE_ALARMS))
     return min(least, (least + most) / 2)
 
 

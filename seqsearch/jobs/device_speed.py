@@ -18,7 +18,7 @@ import torch
 from seqsearch.devices.lane import Lane
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder, WordEncoder, WordTable, vectors_of
-from seqsearch.index.ann import Plan
+from seqsearch.index.effort import Plan
 from seqsearch.index.store import IndexStore
 from seqsearch.search.device_rows import EXTRA, products
 from seqsearch.search.retrieve import Retriever, open_retriever

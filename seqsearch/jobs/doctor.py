@@ -21,6 +21,7 @@ from seqsearch.errors import MissingExtraError
 from seqsearch.index.flat import FlatIndex, load_faiss
 from seqsearch.jobs.placing import placed
 from seqsearch.settings import DEFAULT_ENCODER, VERSION
+from seqsearch.tables import Float32
 from seqsearch.threads import available_cores
 
 # Extra: the module it brings, the package that has it, and what for.
@@ -32,6 +33,7 @@ EXTRAS = {
 }
 
 ROUNDING = 1e-6  # that vectors of a GPU may be off
+SUMMED = 5e-5  # that their products may be, which are sums in float32
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,34 @@ def _gpu() -> Finding:
         works = False if has_torch() else None
         return Finding("GPU", works, f"{cards} in this machine, but {problem}; the CPU serves")
     encoder, batch = load_encoder(DEFAULT_ENCODER), simulate_library(families=2).references
+    expected = encoder.encode(batch)
     try:
         vectors = placed(encoder, gpu_names()).encode(batch)
+        off = [_off(expected[:64], name) for name in gpu_names()]
     except RuntimeError as error:  # torch's own, of memory or kernels
         return Finding("GPU", False, str(error).splitlines()[0])
-    works = bool(np.abs(vectors - encoder.encode(batch)).max() <= ROUNDING)
-    shown = "vectors are those of the CPU" if works else "but its vectors are not those of the CPU"
-    return Finding("GPU", works, f"{len(gpu_names())} for encoding and search; {shown}")
+    wrong = []
+    if not np.abs(vectors - expected).max() <= ROUNDING:
+        wrong.append("vectors")
+    if not max(off) <= SUMMED:
+        wrong.append("products")
+    shown = "vectors and their products are those of the CPU"
+    if wrong:
+        shown = f"but its {' and '.join(wrong)} are not those of the CPU"
+    return Finding("GPU", not wrong, f"{len(gpu_names())} for encoding and search; {shown}")
+
+
+def _off(vectors: Float32, device: str) -> float:
+    """Return how far off the products are that a device makes of float16 vectors, for search."""
+    import torch  # noqa: PLC0415  slow to import, and often absent
+
+    from seqsearch.search.device_rows import products  # noqa: PLC0415  imports torch
+
+    halves = vectors.astype(np.float16)
+    given = torch.from_numpy(halves).to(device)[None]
+    found = products(given, given)[0].cpu().numpy()
+    wide = halves.astype(np.float64)
+    return float(np.abs(found - wide @ wide.T).max())
 
 
 def _faiss_gpu() -> Finding:

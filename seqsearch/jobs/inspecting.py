@@ -16,7 +16,7 @@ from seqsearch.dna.windows import Windows
 from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
-from seqsearch.index.ann import Plan
+from seqsearch.index.effort import Plan
 from seqsearch.index.manifest import CURRENT, Manifest, check_hashes, read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import NUMBERS

@@ -57,7 +57,12 @@ class Judge:
         prior_shares(settings.prior, self._calibration.ranks)
 
     def probabilities(
-        self, found: Candidates, ballots: Ballots, lengths: Int64, settings: QuerySettings
+        self,
+        found: Candidates,
+        ballots: Ballots,
+        lengths: Int64,
+        settings: QuerySettings,
+        searched: Int64 | None = None,
     ) -> Probabilities:
         """Return how likely the names that a vote gave are right.
 
@@ -69,6 +74,8 @@ class Judge:
         lengths : (n,) int64
             Bases of the queries.
         settings : QuerySettings
+        searched : (n,) int64, optional
+            Windows of each that were searched, of which this is the best; 1 unless given.
         """
         store, calibration = self._store, self._calibration
         evidence = gather(
@@ -76,5 +83,7 @@ class Judge:
             self._sampling, settings.threads, depth=calibration.depth,
         )  # fmt: skip
         model = calibration.aligned if settings.align else calibration.vectors
-        prior, depth = prior_shares(settings.prior, calibration.ranks), calibration.depth
-        return probabilities(model, evidence, ballots.taxon, prior, self._is_single, depth)
+        prior = prior_shares(settings.prior, calibration.ranks)
+        return probabilities(
+            model, evidence, ballots.taxon, prior, self._is_single, calibration.depth, searched
+        )

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from seqsearch.encoders.base import Encoder
-from seqsearch.index.ann import BLOCK, CODES, InvertedLists, Lists, Plan, save_lists
+from seqsearch.index.ann import BLOCK, InvertedLists
 from seqsearch.index.codes import WORD, Codes, codes_of
+from seqsearch.index.effort import Plan
+from seqsearch.index.lists import CODES, Lists, save_lists
 from seqsearch.index.segments import Segment, pieces_of, spans_of
 from seqsearch.index.sketch import Sketch
 from seqsearch.index.spans import Spans

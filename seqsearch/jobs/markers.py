@@ -50,7 +50,7 @@ class Markers:
                 self._encoder, store, self._retriever, self._windows, "both", self._threads
             )
             texts = store.sequences(long, named=False)
-            start[long], end[long], is_turned[long] = locator.locate(texts)
+            start[long], end[long], is_turned[long], _ = locator.locate(texts)
         return start, end, is_turned
 
     def batch(self, rows: Int64) -> SequenceBatch:

@@ -167,9 +167,10 @@ def _judged(
     voters = candidates.rows[:, : candidates.scores.shape[1]]
     ballots = vote(store.taxonomy, store.votes, voters, candidates.scores, settings.threads)
     new = batch.distinct.first + np.arange(len(batch.batch))
-    probable = judge.probabilities(candidates, ballots, found.parts.lengths, settings)
+    parts = found.parts
+    probable = judge.probabilities(candidates, ballots, parts.lengths, settings, parts.searched)
     calls = calls_of(ballots, probable, store.taxonomy, judge.shared, new)
-    hits = found.parts.on_whole(hits_of(candidates, new, settings.hits), batch.distinct.first)
+    hits = parts.on_whole(hits_of(candidates, new, settings.hits), batch.distinct.first)
     answers.add(batch.distinct.first, hits, calls)
     hits, calls = answers.of(batch.distinct.number, batch.numbers)
     return Searched(batch.queries, hits, calls, batch.fraction)

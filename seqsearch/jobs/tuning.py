@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqsearch.index.ann import Effort, InvertedLists, leave_out
+from seqsearch.index.ann import InvertedLists, leave_out
+from seqsearch.index.effort import Effort
 from seqsearch.index.sketch import MULTIPLE
 from seqsearch.jobs.nearest import Nearest
 from seqsearch.tables import Float32, Float64, Int64

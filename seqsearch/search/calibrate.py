@@ -28,7 +28,7 @@ from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.manifest import Manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.search.evidence import LOWEST, OF_RANK, Evidence
-from seqsearch.tables import Bool, Float32, Float64, Int32
+from seqsearch.tables import Bool, Float32, Float64, Int32, Int64
 
 LOWEST_HIDDEN = 0.2  # share of queries whose lowest taxon the library lacks, unless told otherwise
 DEFAULT = Path(__file__).with_name("calibration.json")  # scripts/make_calibration.py
@@ -60,6 +60,11 @@ class Model:
         Score of the best candidate below which a query is not of this marker.
     right : list of Linear
         By rank, lowest first; the last serves all ranks above.
+    tail : float
+        Mean excess of what is of nothing over a high quantile of its scores. So much times ln(n)
+        higher is the best of n of them, whose scores thin out exponentially (Coles 2001, An
+        Introduction to Statistical Modeling of Extreme Values, chapters 3 and 4). 0 in calibrations
+        that are older.
     """
 
     knots: list[list[float]]
@@ -67,6 +72,11 @@ class Model:
     shares: list[float]
     off_target: float
     right: list[Linear]
+    tail: float = 0.0
+
+    def off_target_of(self, searched: Int64) -> Float32:
+        """Return (n,) float32: the bound for the best of so many windows of each query."""
+        return (self.off_target + self.tail * np.log(searched)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -243,6 +253,7 @@ def probabilities(
     prior: Float64,
     is_single: Bool,
     depth: int | None = None,
+    searched: Int64 | None = None,
 ) -> Probabilities:
     """Turn evidence into probabilities.
 
@@ -258,6 +269,8 @@ def probabilities(
         The library has one taxon there, so that no other one could be right.
     depth : int, optional
         How many of the highest ranks the calibration knows; all unless given.
+    searched : (n,) int64, optional
+        Windows of each query that were searched, of which the best is judged; 1 unless given.
     """
     count = taxa.shape[1]
     depth = count if depth is None else depth
@@ -277,8 +290,9 @@ def probabilities(
         if not is_single[rank] or rank >= depth:  # one of few names there: most have none
             known = _softmax(right_inputs(evidence, rank), linear)[:, -1]
         right[:, rank] = np.where(taxa[:, rank] >= 0, known * (1 - hidden[:, rank]), 0)
-    hidden[evidence.best < model.off_target] = OFF_TARGET
-    right[evidence.best < model.off_target] = 0
+    searched = np.ones(len(taxa), np.int64) if searched is None else searched
+    is_off = evidence.best < model.off_target_of(searched)
+    hidden[is_off], right[is_off] = OFF_TARGET, 0
     right, hidden = np.round(_falling(right, taxa), 6), np.round(hidden, 6)
     return Probabilities(right.astype(np.float32), hidden.astype(np.float32))
 
@@ -330,4 +344,5 @@ def _model_from(values: Mapping[str, Any]) -> Model:
         list(values["shares"]),
         float(values["off_target"]),
         [Linear(**one) for one in values["right"]],
+        float(values.get("tail", 0)),
     )

@@ -13,7 +13,7 @@ from seqsearch.devices.choice import Devices
 from seqsearch.devices.lane import Handed, Lane
 from seqsearch.devices.vectors import Vectors, shares
 from seqsearch.errors import SettingsError
-from seqsearch.index.ann import FARTHER
+from seqsearch.index.effort import FARTHER
 from seqsearch.index.store import IndexStore
 from seqsearch.search.compare import best_of_rows, order_by_similarity
 from seqsearch.search.device_pages import Pages, Scorer, Whole
@@ -76,6 +76,8 @@ class DeviceRetriever:
         while wanted and not all(one.is_all(farther) for one in self._searchers):
             # Where most of what lies near was taken out, it is looked for farther away.
             short = np.flatnonzero(numbers[:, wanted - 1] < 0)
+            if len(short):  # one of zeros is like nothing, however far
+                short = short[self._on_host(vectors)[short].any(axis=1)]
             if not len(short):
                 break
             farther *= FARTHER

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from seqsearch.devices.lane import Lane
-from seqsearch.index.ann import Plan, open_lists
+from seqsearch.index.effort import Plan
+from seqsearch.index.lists import open_lists
 from seqsearch.index.store import IndexStore
 from seqsearch.search.device_rows import GROUP, DeviceRows, blocks, products
 from seqsearch.tables import Int64
@@ -25,6 +26,7 @@ PAGE = 128  # vectors; a multiple of GROUP
 TILE = 64  # queries multiplied with a page at once
 TILES = 512  # multiplied in one call: .5 GB
 SCORES = 1 << 31  # bytes of scores kept at once
+NEAR = 1 << 30  # bytes of sketches and of their products with all lists, kept at once
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,16 @@ class NearLists:
         probes = min(plan.effort.probes, plan.lists)
         return cls(centers, sketch.kept, signs, probes, plan.effort.reach)
 
-    def products(self, vectors: Tensor) -> Tensor:
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """Return (n,) int64: the list nearest to each of n vectors."""
+        return torch.cat([self._products(some).argmax(1) for some in self._steps(vectors)])
+
+    def _steps(self, vectors: Tensor) -> tuple[Tensor, ...]:
+        """Return so many vectors at a time that what is made of them stays within bounds."""
+        wide = self.count + 2 * vectors.shape[1] + len(self.centers)
+        return torch.split(vectors, max(1, NEAR // (8 * wide)))
+
+    def _products(self, vectors: Tensor) -> Tensor:
         """Return (n, lists) float64: products of vectors with the centres.
 
         In float64, so that the size of a batch, which changes the order of sums, changes no list.
@@ -147,11 +158,14 @@ class NearLists:
 
     def of(self, vectors: Tensor, farther: int) -> tuple[Tensor, Tensor]:
         """Return (n, p) int64 and (n, p) bool: lists, in any order, and whether they are near."""
-        near = self.products(vectors).topk(min(self.probes * farther, self.count), sorted=False)
+        count = min(self.probes * farther, self.count)
+        found = [self._products(some).topk(count, sorted=False) for some in self._steps(vectors)]
+        indices = torch.cat([one.indices for one in found])
+        products = torch.cat([one.values for one in found])
         if self.is_all(farther) or not len(vectors):
-            return near.indices, torch.ones_like(near.values, dtype=torch.bool)
-        least = near.values.amax(1, keepdim=True) - self.reach * farther
-        return near.indices, near.values >= least
+            return indices, torch.ones_like(products, dtype=torch.bool)
+        least = products.amax(1, keepdim=True) - self.reach * farther
+        return indices, products >= least
 
 
 class Pages:
@@ -195,7 +209,7 @@ class Pages:
             start += len(own)
 
     def _lists_of(self, store: IndexStore, chosen: Int64, lane: Lane) -> Int64:
-        lists = [self._near.products(block).argmax(1) for block in blocks(store, chosen, lane)]
+        lists = [self._near.nearest(block) for block in blocks(store, chosen, lane)]
         return torch.cat(lists).cpu().numpy()
 
     def _scores(self, visits: Visits, queries: Tensor, own_scales: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ BLOCK = 32_768  # vectors copied to a device at once
 EXTRA = 16  # candidates compared beyond those wanted
 DOUBT = 5e-5  # more than a product of normalised vectors is off, summed in float32 on a GPU
 COMPARED = 1 << 28  # bytes of candidates compared at once
+DECIDED = 1 << 25  # candidates ordered at once: 1 GB
 
 
 class DeviceRows:
@@ -78,7 +79,7 @@ class DeviceRows:
         """Return the nearest rows of each query among the columns of its scores.
 
         Where the last column that is compared is too close to the last that is kept to be sure,
-        or too few rows are left of the vectors compared, more are.
+        or too few rows are left of the vectors compared, more are. A query of zeros has none.
 
         Parameters
         ----------
@@ -99,28 +100,45 @@ class DeviceRows:
         device = queries.device
         numbers = torch.full((len(queries), count), -1, dtype=torch.int64, device=device)
         cosines = torch.zeros((len(queries), count), device=device)
-        todo = torch.arange(len(queries), device=device)
+        todo = torch.nonzero(queries.any(1))[:, 0]
         asked = min(count + EXTRA, scores.shape[1])
         while len(todo) and asked:
-            some = scores if len(todo) == len(scores) else scores[todo]
-            values, columns = largest(some, asked)
-            places = place_of(todo, columns)
-            is_there = torch.isfinite(values)
-            exact = self._compare(queries[todo], places)
-            order = self._order(exact, places, is_there)
-            kept = min(count, asked)
-            found = torch.where(is_there, self.numbers[places], -1).gather(1, order)
-            exact = torch.where(is_there, exact, 0.0).gather(1, order)
-            if self._rows is not None:
-                found, exact = best_of_rows(found, exact, self._rows)
-            found, exact = found[:, :kept], exact[:, :kept]
-            numbers[todo, :kept], cosines[todo, :kept] = found, exact.float()
+            kept, in_doubt = min(count, asked), []
+            for some in torch.split(todo, max(1, DECIDED // asked)):
+                own = scores if len(some) == len(scores) else scores[some]
+                found, exact, is_open = self._best(queries[some], own, some, place_of, asked, kept)
+                numbers[some, :kept], cosines[some, :kept] = found, exact.float()
+                in_doubt.append(is_open)
             if asked == scores.shape[1]:
                 break
-            is_close = values[:, -1] + DOUBT >= exact[:, -1]
-            todo = todo[is_close | ((found[:, -1] < 0) & is_there[:, -1])]
+            todo = todo[torch.cat(in_doubt)]
             asked = min(asked * 4, scores.shape[1])
         return numbers, cosines
+
+    def _best(
+        self,
+        queries: Tensor,
+        scores: Tensor,
+        some: Tensor,
+        place_of: Callable[[Tensor, Tensor], Tensor],
+        asked: int,
+        kept: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the `kept` best of the `asked` columns with the best scores, for some queries.
+
+        And whether others could be among them.
+        """
+        values, columns = largest(scores, asked)
+        places, is_there = place_of(some, columns), torch.isfinite(values)
+        exact = self._compare(queries, places)
+        order = self._order(exact, places, is_there)
+        found = torch.where(is_there, self.numbers[places], -1).gather(1, order)
+        exact = torch.where(is_there, exact, 0.0).gather(1, order)
+        if self._rows is not None:
+            found, exact = best_of_rows(found, exact, self._rows)
+        found, exact = found[:, :kept], exact[:, :kept]
+        is_close = values[:, -1] + DOUBT >= exact[:, -1]
+        return found, exact, is_close | ((found[:, -1] < 0) & is_there[:, -1])
 
     def _compare(self, queries: Tensor, places: Tensor) -> Tensor:
         """Return (n, a) float64: cosines of queries with the vectors at places, rounded."""
@@ -222,6 +240,7 @@ def blocks(store: IndexStore, chosen: Int64, lane: Lane) -> Iterator[Tensor]:
         for start in range(0, len(own), BLOCK):
             block = segment.vectors.take(own[start : start + BLOCK] - first)
             yield lane.upload(block.astype(np.float16))
+        segment.vectors.release()  # what was read through is on the device now
 
 
 def _ranks(keys: np.ndarray) -> Int64:

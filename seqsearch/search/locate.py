@@ -68,16 +68,20 @@ class Parts:
         First base of each part in its query.
     whole : (n,) int64
         Bases of the queries.
+    searched : (n,) int64
+        Windows of each query that were searched to find its part; 1 where all of it is.
     """
 
     batch: SequenceBatch
     start: Int64
     whole: Int64
+    searched: Int64
 
     @classmethod
     def all_of(cls, batch: SequenceBatch) -> Parts:
         """Return queries that are searched as they are."""
-        return cls(batch, np.zeros(len(batch), np.int64), batch.lengths)
+        start, searched = np.zeros(len(batch), np.int64), np.ones(len(batch), np.int64)
+        return cls(batch, start, batch.lengths, searched)
 
     @property
     def lengths(self) -> Int64:
@@ -133,12 +137,14 @@ class Locator:
     def parts(self, batch: SequenceBatch) -> Parts:
         """Return what is to be searched of queries, of which some are long."""
         start, end = np.zeros(len(batch), np.int64), batch.lengths
+        searched = np.ones(len(batch), np.int64)
         long = np.flatnonzero(self.windows.are_long(end))
-        start[long], end[long], _ = self.locate(batch.take(long))
+        start[long], end[long], _, searched[long] = self.locate(batch.take(long))
         cut = pieces(batch, np.arange(len(batch)), start, end)
-        return Parts(SequenceBatch(batch.ids, cut.bytes, cut.offsets), start, batch.lengths)
+        cut = SequenceBatch(batch.ids, cut.bytes, cut.offsets)
+        return Parts(cut, start, batch.lengths, searched)
 
-    def locate(self, batch: SequenceBatch) -> tuple[Int64, Int64, Bool]:
+    def locate(self, batch: SequenceBatch) -> tuple[Int64, Int64, Bool, Int64]:
         """Find the place in each query.
 
         Of places that are as good the first is taken.
@@ -149,10 +155,14 @@ class Locator:
             Starts and ends, excluded.
         (n,) bool
             Whether the references read it the other way round.
+        (n,) int64
+            Windows that were searched, at least 1.
         """
         owner, start = windows(batch.lengths, self.windows.size, self.windows.step)
         found = self._nearest(batch, owner, start)
-        best = _best(owner, found.similarities[:, 0], PLACES)
+        is_found = found.rows[:, 0] >= 0
+        searched = np.bincount(owner[is_found], minlength=len(batch))
+        best = _best(owner, np.where(is_found, found.similarities[:, 0], -np.inf), PLACES)
         owner, start = owner[best], start[best]
         end = np.minimum(start + self.windows.size, batch.lengths[owner])
         found = _chosen(found, best)
@@ -166,31 +176,42 @@ class Locator:
         # Anything could lie among the unknown bases of a scaffold, and at no cost.
         around.bytes[around.bytes == ord("N")] = NO_BASE
         placed = align_candidates(found, around, self.store, NEAREST, self.strand, self.threads)
-        return _places(placed, owner, start, end, batch.lengths)
+        places = _places(placed, owner, start, end, batch.lengths)
+        return *places, np.maximum(searched, 1)
 
     def _nearest(self, batch: SequenceBatch, owner: Int64, start: Int64) -> Candidates:
-        """Find the references nearest to each window, some windows at a time."""
-        parts, count = [], NEAREST if self.store.spans.are_rows else AMONG
+        """Find the references nearest to each window, some windows at a time.
+
+        Those that hold nothing to encode, of unknown bases say, are like none.
+        """
+        count = NEAREST if self.store.spans.are_rows else AMONG
+        shape = (len(owner), count)
+        rows, near = np.full(shape, -1, np.int64), np.full(shape, -1, np.int64)
+        similarities, strands = np.zeros(shape, np.float32), np.full(shape, PLUS, np.int8)
         for first in range(0, len(owner), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
+            some = np.arange(first, min(first + AT_ONCE, len(owner)))
             end = np.minimum(start[some] + self.windows.size, batch.lengths[owner[some]])
             cut = pieces(batch, owner[some], start[some], end)
+            kept = np.flatnonzero(self.encoder.encodable(cut))
+            if len(kept) < len(cut):
+                some, cut = some[kept], cut.take(kept)
             vectors = encode_strands(cut, self.encoder, self.strand)
-            parts.append(find_candidates(cut, vectors, self.retriever, self.store, count))
-        rows, near, similarities, strands = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("rows", "vectors", "similarities", "strands")
-        )
+            found = find_candidates(cut, vectors, self.retriever, self.store, count)
+            rows[some], near[some] = found.rows, found.vectors
+            similarities[some], strands[some] = found.similarities, found.strands
         # What is much longer than most is a little like anything, and takes long to lay anywhere.
         is_left_out = (rows < 0) | (self.store.lengths[rows] > self.windows.longest)
         rows, similarities = np.where(is_left_out, -1, rows), np.where(is_left_out, 0, similarities)
         near = np.where(is_left_out, -1, near)
         order = np.argsort(is_left_out, axis=1, kind="stable")[:, :NEAREST]
-        rows, near, similarities, strands = (
-            np.take_along_axis(values, order, axis=1)
-            for values in (rows, near, similarities, strands)
+        similarities = np.take_along_axis(similarities, order, axis=1)
+        return Candidates(
+            rows=np.take_along_axis(rows, order, axis=1),
+            vectors=np.take_along_axis(near, order, axis=1),
+            similarities=similarities,
+            strands=np.take_along_axis(strands, order, axis=1),
+            scores=similarities,
         )
-        return Candidates(rows, near, similarities, strands, similarities)
 
 
 def _chosen(found: Candidates, at: Int64) -> Candidates:

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from seqsearch.devices.choice import Devices
-from seqsearch.index.ann import FARTHER, InvertedLists
+from seqsearch.index.ann import InvertedLists
+from seqsearch.index.effort import FARTHER
 from seqsearch.index.flat import FlatIndex
 from seqsearch.index.store import IndexStore
 from seqsearch.search.compare import NO_SCALES, Comparer, UInt16, best_of_rows, widened
@@ -17,6 +18,7 @@ from seqsearch.threads import resolve_threads, spread
 EXTRA = 16  # candidates asked for beyond those wanted
 DOUBT = 1e-5  # more than FAISS's float32 sums can be off for normalised vectors
 AT_ONCE = 4_000_000  # candidates compared at once: some 100 MB
+MANY, SHARE = 10_000, 0.01  # chosen rows, and share of all, that lists serve; fewer fit in memory
 
 
 class Retriever(Protocol):
@@ -37,8 +39,10 @@ class Retriever(Protocol):
         -------
         (n, count) int64
             Numbers of vectors, which `store.spans` tells the rows of; -1 where there are fewer.
+            A query of zeros is like nothing, and has none.
         (n, count) float32
-            Cosine similarity of the float16 vectors, rounded to 1e-6; 0 where there is none.
+            Cosine similarity of the vectors as they are stored, with the query in float16; rounded
+            to 1e-6, 0 where there is none.
         """
         ...
 
@@ -46,7 +50,10 @@ class Retriever(Protocol):
 def open_retriever(
     store: IndexStore, threads: int = 0, rows: Int64 | None = None, devices: Devices = ()
 ) -> Retriever:
-    """Return what searches an index as its manifest says; some rows of it, exactly.
+    """Return what searches an index as its manifest says.
+
+    Some rows of it are searched exactly, unless they are many and the index has inverted lists: by
+    these then, as if the other rows had been taken out.
 
     Parameters
     ----------
@@ -62,8 +69,9 @@ def open_retriever(
         from seqsearch.search.device import DeviceRetriever  # noqa: PLC0415  needs torch
 
         return DeviceRetriever(store, threads, rows, devices)
-    if rows is None and store.manifest.ann["type"] != "exact":
-        return ListsRetriever(store, threads)
+    has_lists = store.manifest.ann["type"] != "exact"
+    if has_lists and (rows is None or _are_many(store, rows)):
+        return ListsRetriever(store, threads, rows)
     return ExactRetriever(store, threads, rows)
 
 
@@ -88,7 +96,7 @@ class ExactRetriever:
         widened(halves, NO_SCALES, np.arange(len(vectors)), wide, self.threads)
         numbers = np.full((len(vectors), count), -1, np.int64)
         similarities = np.zeros((len(vectors), count), np.float32)
-        todo = np.arange(len(vectors))
+        todo = np.flatnonzero(wide.any(axis=1))
         asked = min(count + EXTRA, len(self._flat))
         while len(todo) and asked:
             in_doubt = np.zeros(len(todo), np.bool_)
@@ -115,10 +123,14 @@ class ExactRetriever:
 class ListsRetriever:
     """Finds vectors by inverted lists, and compares the best of them in full."""
 
-    def __init__(self, store: IndexStore, threads: int = 0) -> None:
+    def __init__(self, store: IndexStore, threads: int = 0, rows: Int64 | None = None) -> None:
         self.threads = resolve_threads(threads)
         self._comparer, self._spans = Comparer(store, self.threads), store.spans
-        self._lists, self._plan = InvertedLists.open(store, self.threads)
+        chosen = None if rows is None else numbers_below(store, rows)
+        self._lists, plan = InvertedLists.open(store, self.threads, chosen)
+        self._effort = plan.effort
+        if chosen is not None:  # what is not below the taxon is about as far from all that is
+            self._effort = plan.effort.farther(plan.lists, len(chosen))
 
     def search(self, vectors: Float32, count: int) -> tuple[Int64, Float32]:
         """Return the nearest of the index; see `Retriever`."""
@@ -138,7 +150,7 @@ class ListsRetriever:
 
     def _best(self, vectors: Float32, count: int, asked: int) -> tuple[Int64, Float64, Bool]:
         """Return the best of so many vectors, and of which queries more rows may be found."""
-        found = self._lists.search(vectors, asked, self._plan.effort, self.threads)
+        found = self._lists.search(vectors, asked, self._effort, self.threads)
         exact = self._comparer.order(_halves(vectors, self.threads), found)
         is_short = np.zeros(len(found), np.bool_)
         if not self._spans.are_rows:
@@ -151,6 +163,11 @@ class ListsRetriever:
 def numbers_below(store: IndexStore, rows: Int64 | None) -> Int64:
     """Return the vectors of ascending rows, of all live ones where none are given."""
     return store.live_vectors if rows is None else store.spans.numbers_of(rows)
+
+
+def _are_many(store: IndexStore, rows: Int64) -> bool:
+    chosen = len(numbers_below(store, rows))
+    return chosen >= max(MANY, SHARE * len(store.live_vectors))
 
 
 def _halves(vectors: Float32, threads: int) -> UInt16:

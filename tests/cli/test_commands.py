@@ -165,6 +165,7 @@ def test_doctor(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_doctor_looks_at_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="needs the extra models")
+    from seqsearch.search import device_rows
 
     def finding(cards: int, problem: str, names: tuple[str, ...] = ()) -> doctor.Finding:
         monkeypatch.setattr(doctor, "gpus_of_driver", lambda: cards)
@@ -179,10 +180,23 @@ def test_doctor_looks_at_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         "GPU", False, "2 in this machine, but it is odd; the CPU serves"
     )
     assert finding(1, "", ("cpu",)) == doctor.Finding(
-        "GPU", True, "1 for encoding and search; vectors are those of the CPU"
+        "GPU", True, "1 for encoding and search; vectors and their products are those of the CPU"
+    )
+    products = device_rows.products
+    monkeypatch.setattr(device_rows, "products", lambda *pair: products(*pair) + 1e-3)
+    assert finding(1, "", ("cpu",)) == doctor.Finding(
+        "GPU", False, "1 for encoding and search; but its products are not those of the CPU"
     )
     monkeypatch.setattr(doctor, "ROUNDING", -1)
-    assert finding(1, "", ("cpu",)).works is False
+    assert finding(1, "", ("cpu",)).detail.endswith(
+        "its vectors and products are not those of the CPU"
+    )
+
+    def failing(*_: object) -> None:
+        raise RuntimeError("no kernel image\nand more")
+
+    monkeypatch.setattr(device_rows, "products", failing)
+    assert finding(1, "", ("cpu",)) == doctor.Finding("GPU", False, "no kernel image")
 
 
 def test_a_gpu_that_is_not_there(tiny_index: Path, more_bees: Path, fails: Any) -> None:

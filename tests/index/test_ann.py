@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqsearch.index.ann import Effort, InvertedLists, Lists, leave_out
+from seqsearch.index.ann import InvertedLists, leave_out, move_up
 from seqsearch.index.centers import Centers
 from seqsearch.index.codes import codes_of
+from seqsearch.index.effort import Effort
+from seqsearch.index.lists import Lists
 from seqsearch.index.sketch import Sketch
 from seqsearch.index.vectors import unit
 
@@ -102,6 +104,33 @@ def test_what_is_too_far_behind_the_last_one_wanted_is_left_out() -> None:
     assert near.tolist() == [[4, -1, -1, -1, -1], [7, -1, -1, -1, -1]]
 
 
+def test_what_is_gone_is_no_measure_of_what_is_left_out() -> None:
+    products = np.array([[0.9, 0.8, 0.5, 0.45, 0.2]], np.float32)
+    near, is_gone = np.array([[4, 1, 3, -1, 0]]), np.array([True, True, False, False, True])
+    move_up(near, products, is_gone)
+    assert near.tolist() == [[3, -1, -1, -1, -1]]
+    assert np.isneginf(products[0, 1:]).all()
+    near, products = np.array([[4, 1, 3, 2, 0]]), np.array([[0.9, 0.8, 0.5, 0.45, 0.2]], np.float32)
+    move_up(near, products, is_gone)
+    leave_out(near, products, 1, 0.1)
+    assert near.tolist() == [[3, 2, -1, -1, -1]]
+
+
+def test_lists_whose_rows_are_all_gone_are_passed_over(vectors, sketch) -> None:
+    found = Lists.train(sketch.of(vectors[:1500]), 16, 1)
+    found.add(sketch.of(vectors), np.arange(ROWS), 2)
+    sketches = sketch.of(vectors)
+    own = found.near(sketches, 1, 0.0, 1)[0][:, 0]
+    kept = np.unique(own)[:3]
+    found.pass_over(~np.isin(own, kept))
+    near, products = found.near(sketches, 16, np.inf, 1)
+    assert (np.sort(near, axis=1) == kept).all()
+    expected = sketches @ found.centers.T
+    np.testing.assert_allclose(
+        products, np.take_along_axis(expected, near, 1), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_a_greater_effort_ends_at_everything() -> None:
     effort, steps = Effort(3, 0.1, 40, 0.2), 0
     while not effort.is_whole:
@@ -157,6 +186,22 @@ def test_few_rows_leave_places_empty(lists, sketch, vectors) -> None:
     found = opened(lists, sketch, vectors, gone).search(vectors[:5], 80, Effort(16, 4.0, 100, 4.0))
     np.testing.assert_array_equal(np.sort(found, axis=1)[:, 30:], [np.arange(50)] * 5)
     assert (np.sort(found, axis=1)[:, :30] == -1).all()
+
+
+def test_a_query_of_zeros_goes_no_farther(lists, sketch, vectors, monkeypatch) -> None:
+    searched, efforts = opened(lists, sketch, vectors), []
+    search = InvertedLists._search
+    monkeypatch.setattr(
+        InvertedLists,
+        "_search",
+        lambda *of: efforts.append((len(of[1]), of[3])) or search(*of),
+    )
+    few, queries = Effort(2, 4.0, 100, 4.0), vectors[:3].copy()
+    queries[1] = 0
+    found = searched.search(queries, 20, few)
+    assert (found[1] == -1).all()
+    assert (found[[0, 2]] >= 0).all()
+    assert efforts == [(2, few)]
 
 
 def test_each_query_is_answered_as_if_alone(lists, sketch, vectors) -> None:

@@ -403,6 +403,15 @@ def test_what_is_like_nothing_here_is_off_target(files: Path, calibrated: Path, 
     assert all(row["species"] for row in all_named if row["verdict"] == "off_target")
 
 
+def test_genomes_of_noise_are_off_target(calibrated: Path) -> None:
+    rng = np.random.default_rng(2)
+    noise = {f"n{i}": "".join(rng.choice(list("ACGT"), 60_000)) for i in range(5)}
+    with open_index(calibrated) as index:
+        assert 0 < index._judge._calibration.aligned.tail < 0.1
+        verdicts = index.classify(noise)["verdict"].to_pylist()
+    assert verdicts == ["off_target"] * 5
+
+
 def test_reads_of_another_marker_are_warned_of(calibrated: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     lines = (f">n{i}\n{''.join(rng.choice(list('ACGT'), 400))}\n" for i in range(30))

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from seqsearch.errors import FolderError, SettingsError
-from seqsearch.index.ann import FILES
+from seqsearch.index.ann import InvertedLists
+from seqsearch.index.lists import FILES
 from seqsearch.index.manifest import read_manifest
 from seqsearch.index.store import IndexStore
 from seqsearch.jobs import lists
 from seqsearch.jobs.build import add_to_index, remove_from_index
 from seqsearch.jobs.inspecting import describe_index, verify_index
+from seqsearch.search import retrieve
 from seqsearch.search.retrieve import ExactRetriever, ListsRetriever, open_retriever
 from seqsearch.settings import BuildSettings
 
@@ -115,6 +117,51 @@ def test_added_rows_are_found_beside_the_lists(bench, changed, records) -> None:
     run = bench.query(changed, bench.reads(texts))
     answers = bench.findings(run)["answers"]
     assert [row["similarity"] for row in answers] == [1] * len(texts)
+
+
+def test_what_was_added_and_taken_out_again_joins_no_list(bench, changed, records) -> None:
+    later = [r for r in records[len(records) * 9 // 10 :] if set(r.sequence) <= set("ACGT")][:20]
+    fasta, table = bench.library(later)
+    for _ in range(3):
+        add_to_index(changed, fasta, taxonomy=table)
+        remove_from_index(changed, [record.name for record in later])
+    before = IndexStore.open(changed)
+    add_to_index(changed, fasta, taxonomy=table)
+    store = IndexStore.open(changed)
+    searched, plan = InvertedLists.open(store, 1)
+    beyond = np.count_nonzero(store.live_rows >= plan.rows)
+    assert store.rows - plan.rows >= 4 * beyond > 0
+    assert searched.lists.index.ntotal == len(store.live_rows)
+    assert InvertedLists.open(before, 1)[0].lists.index.ntotal == len(before.live_rows)
+    run = bench.query(changed, bench.reads([(r.name, r.sequence) for r in later]))
+    findings = bench.findings(run)
+    best = {hit["query"]: hit for hit in findings["hits"] if hit["hit"] == 0}
+    for record in later:
+        assert best[record.name]["similarity"] == 1
+    rows = np.arange(store.rows)
+    is_found = np.zeros(len(rows), np.bool_)
+    is_found[searched.search(store.vectors(rows), 30, plan.effort, 1)] = True
+    assert is_found[store.live_rows[store.live_rows >= plan.rows]].all()
+    assert not is_found[store.removed].any()
+
+
+@pytest.mark.parametrize("taxon", ["Phylum1", "Order2"])
+def test_many_rows_below_a_taxon_are_found_by_the_lists(index, monkeypatch, taxon) -> None:
+    store = IndexStore.open(index)
+    rows = store.rows_below(taxon)
+    monkeypatch.setattr(retrieve, "MANY", len(rows))
+    found = open_retriever(store, 2, rows)
+    assert isinstance(found, ListsRetriever)
+    assert isinstance(open_retriever(store, 2, rows[1:]), ExactRetriever)
+    vectors = store.vectors(store.live_rows[::3])  # of others too
+    near = ExactRetriever(store, 2, rows).search(vectors, 10)
+    own, similarities = found.search(vectors, 10)
+    assert np.isin(own, rows).all()
+    assert (similarities >= near[1][:, 9:] - 1e-6).mean() >= 0.99
+    same = own == near[0]
+    np.testing.assert_array_equal(similarities[same], near[1][same])
+    monkeypatch.setattr(retrieve, "SHARE", 2.0)  # of a library so large that so many are few
+    assert isinstance(open_retriever(store, 2, rows), ExactRetriever)
 
 
 def test_many_added_rows_make_new_lists(bench, changed, records) -> None:

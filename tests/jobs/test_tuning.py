@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqsearch.index.ann import Effort, InvertedLists, Lists
+from seqsearch.index.ann import InvertedLists
 from seqsearch.index.codes import codes_of
+from seqsearch.index.effort import Effort
+from seqsearch.index.lists import Lists
 from seqsearch.index.sketch import Sketch
 from seqsearch.index.vectors import unit
 from seqsearch.jobs import tuning

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from seqsearch.jobs.calibrating import tail_of
 from seqsearch.search.calibrate import (
+    DEFAULT,
     OFF_TARGET,
     SUREST,
     Calibration,
@@ -121,3 +124,54 @@ def test_a_calibration_finds_its_ranks_by_name() -> None:
         ("class", "order", "genus", "species"),
     ):
         assert found.aligned_with(other) is None
+
+
+def test_the_bound_of_the_best_of_many_windows_is_higher() -> None:
+    plain = model([0.5, 0.2, 0.2, 0.1, 0], [0.1], off_target=0.3)
+    tailed = replace(plain, tail=0.02)
+    bound = 0.3 + 0.02 * np.log(1000)
+    scores = [0.29, 0.31, bound - 1e-4, bound + 1e-4, np.nextafter(np.float32(0.3), np.float32(0))]
+    taxa, prior = np.repeat(TAXA, 5, axis=0), np.array([0.7, 0.1, 0.1, 0.1])
+
+    def off(one: Model, searched: list[int] | None) -> list[bool]:
+        counts = None if searched is None else np.array(searched)
+        found = probabilities(one, evidence(scores), taxa, prior, SEVERAL, searched=counts)
+        same = probabilities(plain, evidence(scores), taxa, prior, SEVERAL)
+        is_off = (found.hidden >= OFF_TARGET).all(axis=1)
+        both = is_off == (same.hidden >= OFF_TARGET).all(axis=1)
+        np.testing.assert_array_equal(found.right[both], same.right[both])
+        np.testing.assert_array_equal(found.hidden[both], same.hidden[both])
+        return is_off.tolist()
+
+    for searched in (None, [1] * 5):
+        assert off(tailed, searched) == off(plain, searched) == [True, False, False, False, True]
+    assert off(plain, [1000] * 5) == [True, False, False, False, True]
+    assert off(tailed, [1000] * 5) == [True, True, True, False, True]
+    assert off(tailed, [1000, 1, 1, 1000, 1000]) == [True, False, False, False, True]
+    unbound = replace(tailed, off_target=-np.inf)  # fitted with another encoder
+    assert off(unbound, [1000] * 5) == [False] * 5
+
+
+def test_the_best_of_many_random_windows_stays_off_target() -> None:
+    rng = np.random.default_rng(0)
+    decoys = (0.3 + rng.gumbel(scale=0.03, size=8000)).astype(np.float32)
+    tail = tail_of(decoys)
+    assert tail == pytest.approx(0.03, rel=0.15)
+    tailed = model([1, 0, 0, 0, 0], [0.1], off_target=float(np.quantile(decoys, 0.995)))
+    searched, prior = np.full(200, 2000), np.array([1.0, 0, 0, 0])
+    best = (0.3 + rng.gumbel(scale=0.03, size=(200, 2000))).max(axis=1)
+    taxa = np.repeat(TAXA, 200, axis=0)
+    for one, least, most in ((tailed, 0, 0.05), (replace(tailed, tail=tail), 0.97, 1)):
+        found = probabilities(one, evidence([*best]), taxa, prior, SEVERAL, searched=searched)
+        assert least <= (found.hidden >= OFF_TARGET).all(axis=1).mean() <= most
+
+
+def test_calibrations_that_are_older_have_no_tail() -> None:
+    values = json.loads(DEFAULT.read_text())
+    for name in ("aligned", "vectors"):
+        values[name].pop("tail", None)
+    older = Calibration.from_dict(values)
+    assert older.aligned.tail == older.vectors.tail == 0
+    found = Calibration.from_dict({**values, "aligned": {**values["aligned"], "tail": 0.02}})
+    assert found.aligned.tail == 0.02
+    assert Calibration.from_dict(json.loads(json.dumps(found.as_dict()))) == found

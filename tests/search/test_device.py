@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from seqsearch.errors import SettingsError
-from seqsearch.index.ann import BITS, Lists, open_lists, save_lists
 from seqsearch.index.flat import load_faiss
+from seqsearch.index.lists import BITS, Lists, open_lists, save_lists
 from seqsearch.index.sketch import MULTIPLE, Sketch
 from seqsearch.index.spans import Spans
 from seqsearch.index.vectors import Vectors
@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch", reason="needs the extra models")
 from seqsearch.devices import lane  # noqa: E402
 from seqsearch.search import device_pages, device_rows  # noqa: E402
 from seqsearch.search.device import BESIDE, DeviceRetriever  # noqa: E402
+from seqsearch.search.device_rows import DeviceRows  # noqa: E402
 
 DIM, LEADING, LISTS, PROBES = 40, 6, 9, 3
 DEVICES = [
@@ -181,14 +182,24 @@ def test_in_lists_too_each_row_is_found_once_by_its_best_vector(
     assert (np.diff(np.sort(owner[there], axis=1), axis=1) > 0).all()
 
 
-def test_a_query_of_zeros_is_like_nothing(store: Any) -> None:
+@pytest.mark.parametrize("rows", [None, np.arange(100, 900)])
+def test_a_query_of_zeros_is_compared_with_nothing(
+    store: Any, rows: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queries = queries_of(store, 3)
     queries[1] = 0
-    rows, cosines = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 5)
-    assert (rows >= 0).all()
+    expected = DeviceRetriever(store, 1, rows, ("cpu",)).search(queries[[0, 2]], 5)
+    compared: list[int] = []
+    compare = DeviceRows._compare
+    monkeypatch.setattr(
+        DeviceRows, "_compare", lambda *of: compared.append(len(of[1])) or compare(*of)
+    )
+    found, cosines = DeviceRetriever(store, 1, rows, ("cpu",)).search(queries, 5)
+    assert (found[1] == -1).all()
     assert (cosines[1] == 0).all()
-    assert (np.diff(store.vector_keys[rows[1]].astype(float)) > 0).all()
-    assert (cosines[[0, 2]] > 0).all()
+    np.testing.assert_array_equal(found[[0, 2]], expected[0])
+    np.testing.assert_array_equal(cosines[[0, 2]], expected[1])
+    assert max(compared) == 2
 
 
 def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,12 +207,40 @@ def test_memory_is_bounded_and_changes_nothing(store: Any, monkeypatch: pytest.M
     expected = DeviceRetriever(store, 1, None, ("cpu",)).search(queries, 20)
     monkeypatch.setattr(device_pages, "SCORES", 50_000)
     monkeypatch.setattr(device_rows, "COMPARED", 20_000)
+    monkeypatch.setattr(device_pages, "NEAR", 10_000)
+    monkeypatch.setattr(device_rows, "DECIDED", 500)
     monkeypatch.setattr(device_rows, "BLOCK", 70)
     retriever = DeviceRetriever(store, 1, None, ("cpu",))
     for size in (60, 7, 1):
         parts = [retriever.search(queries[i : i + size], 20) for i in range(0, 60, size)]
         for i in (0, 1):
             np.testing.assert_array_equal(np.concatenate([p[i] for p in parts]), expected[i])
+
+
+def test_lists_are_multiplied_with_few_queries_at_a_time(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    multiply = device_pages.NearLists._products
+    monkeypatch.setattr(
+        device_pages.NearLists,
+        "_products",
+        lambda near, some: sizes.append(len(some)) or multiply(near, some),
+    )
+    monkeypatch.setattr(device_pages, "NEAR", 10 * 8 * (LISTS + 3 * DIM))
+    retriever = DeviceRetriever(store, 1, None, ("cpu",))
+    assert sum(sizes) == len(store.live_vectors)
+    retriever.search(queries_of(store), 20)
+    assert max(sizes) < 20
+
+
+def test_memory_of_what_was_read_through_is_given_back(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[int] = []
+    monkeypatch.setattr(Vectors, "release", lambda own: released.append(len(own)))
+    DeviceRetriever(store, 1, None, ("cpu",))
+    assert set(released) == {700, 200}
 
 
 def test_shares_of_the_rows_answer_as_all_of_them(

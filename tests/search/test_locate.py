@@ -44,7 +44,7 @@ def test_no_more_is_aligned_than_surrounds_a_few_windows(index: Index, monkeypat
 
     monkeypatch.setattr(locate, "align_candidates", watched)
     queries = random_batch([300_000, 9_000], 1)
-    start, end, _ = locator(index).locate(queries)
+    start, end, *_ = locator(index).locate(queries)
     assert len(looked_at) == 2 * locate.PLACES
     assert max(looked_at) <= index.windows.size + 2 * index.windows.longest
     assert ((start >= 0) & (start < end) & (end <= queries.lengths)).all()
@@ -64,7 +64,7 @@ def test_the_place_is_the_reference_cut_at_the_ends_of_the_query(index: Index) -
             ["in", "left", "right"],
             [t.encode() for t in (flank + text + flank, cut + flank, flank + text[: -size // 3])],
         )
-        start, end, is_turned = locator(index).locate(queries)
+        start, end, is_turned, _ = locator(index).locate(queries)
         assert is_turned.tolist() == [turned] * 3
         assert [start[0], end[0]] == [5000, 5000 + size], turned
         assert [start[1], end[1]] == [0, len(cut)]
@@ -76,10 +76,33 @@ def test_unknown_bases_are_like_nothing(index: Index) -> None:
     unknown, flank = "N" * 4000, random_batch([3000], 5).sequence(0)
     queries = [unknown + text[:300] + unknown, flank + unknown + text[100:500] + unknown + flank]
     batch = SequenceBatch.from_clean(["alone", "scaffold"], [q.encode() for q in queries])
-    start, end, _ = locator(index).locate(batch)
+    start, end, *_ = locator(index).locate(batch)
     assert (start <= [4000, 7000]).all()
     assert (end >= [4300, 7400]).all()
     assert end[1] - start[1] <= 1.2 * len(text)
+
+
+def test_only_windows_with_known_bases_are_searched(index: Index, monkeypatch) -> None:
+    text = index.store.sequences(np.array([11])).sequence(0)
+    flank, unknown = random_batch([3000], 6).sequence(0), "N" * 60_000
+    queries = ["N" * 40_000 + text + flank, unknown + flank + text + unknown, unknown]
+    batch = SequenceBatch.from_clean(["left", "both", "none"], [q.encode() for q in queries])
+    finder, searched = locator(index), []
+    search = finder.retriever.search
+    monkeypatch.setattr(
+        finder.retriever,
+        "search",
+        lambda vectors, count: searched.append(vectors) or search(vectors, count),
+    )
+    start, end, _, counted = finder.locate(batch)
+    assert start.tolist()[:2] == [40_000, 63_000]
+    assert (end - start).tolist()[:2] == [len(text)] * 2
+    assert 0 <= start[2] < end[2] <= 60_000
+    vectors = np.concatenate(searched)
+    assert vectors.any(axis=1).all()
+    assert counted.tolist()[2] == 1
+    assert len(vectors) == 2 * counted[:2].sum()  # both strands
+    assert len(vectors) < 2 * (2 * (3000 + len(text)) / index.windows.step + 4)
 
 
 def test_references_much_longer_than_most_do_not_tell_a_place(index: Index) -> None:
@@ -103,7 +126,7 @@ def test_references_much_longer_than_most_do_not_tell_a_place(index: Index) -> N
 
 def test_hits_of_a_part_are_told_on_the_whole() -> None:
     batch = random_batch([40, 30], 4)
-    parts = Parts(batch, np.array([0, 500]), np.array([40, 1000]))
+    parts = Parts(batch, np.array([0, 500]), np.array([40, 1000]), np.array([1, 4]))
     alignment = np.tile(np.arange(len(ALIGNED), dtype=np.int32), (3, 1))
     alignment[:, [3, 4]] = [[2, 22], [5, 25], [-1, -1]]
     numbers = np.array([7, 8, 8])

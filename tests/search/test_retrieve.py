@@ -238,6 +238,20 @@ def test_each_row_is_found_once_by_its_best_vector(count: int, retriever_of: Any
     assert (only[:, 4:] == -1).all()
 
 
+def test_a_query_of_zeros_is_compared_with_nothing(retriever_of: Any) -> None:
+    rng = np.random.default_rng(11)
+    vectors = unit(rng.normal(size=(300, 16))).astype(np.float16)
+    queries = unit(rng.normal(size=(3, 16)))
+    retriever = retriever_of(store_of([vectors], [], np.arange(300, dtype=np.uint64)), 2)
+    expected = retriever.search(queries, 6)
+    queries[1] = 0
+    found, similarities = retriever.search(queries, 6)
+    assert (found[1] == -1).all()
+    assert (similarities[1] == 0).all()
+    np.testing.assert_array_equal(found[[0, 2]], expected[0][[0, 2]])
+    np.testing.assert_array_equal(similarities[[0, 2]], expected[1][[0, 2]])
+
+
 def test_no_queries(retriever_of: Any) -> None:
     vectors = unit(np.ones((3, 4))).astype(np.float16)
     store = store_of([vectors], [], np.arange(3, dtype=np.uint64))
