@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from seqsearch.errors import SeqsearchError
-from seqsearch.jobs.bundling import Target, Wanted, bundle, recipe, requirements_of, size_of, unpack
+from seqsearch.jobs.bundling import Target, Wanted, bundle, recipe, requirements_of, unpack
+from seqsearch.settings import bytes_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -51,7 +52,7 @@ def main() -> None:
             options.find_links,
         ),
         options.out,
-        size_of(options.part_size),
+        bytes_of(options.part_size, "part-size"),
     )
     total = sum(part["size"] for part in manifest["parts"])
     counts = f"{len(manifest['wheels'])} wheels in {len(manifest['parts'])} parts"

@@ -176,8 +176,14 @@ class QuerySettings:
         return {k: v for k, v in asdict(self).items() if k != "threads"}
 
 
-def bytes_of(size: str | int) -> int:
+def bytes_of(size: str | int, setting: str = "memory") -> int:
     """Return a size in bytes; K, M, G and T are powers of 1,024.
+
+    Parameters
+    ----------
+    size : str or int
+    setting : str
+        What an error is about.
 
     Raises
     ------
@@ -195,7 +201,7 @@ def bytes_of(size: str | int) -> int:
         found = float(number) * 2**shift
     except ValueError:
         found = 0.0
-    _check(1 <= found < 2**62, "memory", size, "a size, as 8G, 500M or a number of bytes")
+    _check(1 <= found < 2**62, setting, size, "a size, as 8G, 500M or a number of bytes")
     return int(found)
 
 

@@ -59,11 +59,15 @@ class SequenceBatch:
 
     def take(self, positions: Int64) -> SequenceBatch:
         """Return the sequences at `positions`, in that order, as a copy."""
-        # Not `lengths`, which are as many as the batch has sequences: a whole library's, perhaps.
-        offsets = _offsets_of(self.offsets[positions + 1] - self.offsets[positions])
+        ids = self.ids.take(pa.array(positions))
+        return self.cut(ids, self.offsets[positions], self.offsets[positions + 1])
+
+    def cut(self, ids: pa.StringArray, first: Int64, end: Int64) -> SequenceBatch:
+        """Return pieces as a copy: of `bytes`, from the places `first` to `end`, excluded."""
+        offsets = _offsets_of(end - first)
         taken = np.empty(offsets[-1], np.uint8)
-        _copy(self.bytes, self.offsets[positions], offsets, taken)
-        return SequenceBatch(self.ids.take(pa.array(positions)), taken, offsets)
+        _copy(self.bytes, first, offsets, taken)
+        return SequenceBatch(ids, taken, offsets)
 
     def strings(self) -> pa.LargeStringArray:
         """Return the sequences as a pyarrow array that shares their bytes."""

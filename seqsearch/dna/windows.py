@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.tables import Bool, Int32, Int64, UInt8
+from seqsearch.tables import Bool, Int32, Int64
 
 # Of queries half as long again as most references, windows find more than one vector does, and so
 # they do of such references (scripts/bench_windows.py).
@@ -111,15 +110,5 @@ def pieces(batch: SequenceBatch, owner: Int64, start: Int64, end: Int64) -> Sequ
     >>> pieces(batch, np.array([1, 0]), np.array([1, 0]), np.array([3, 4])).strings().to_pylist()
     ['GC', 'ACGT']
     """
-    offsets = np.zeros(len(owner) + 1, np.int64)
-    np.cumsum(end - start, out=offsets[1:])
-    taken = np.empty(offsets[-1], np.uint8)
-    _copy(batch.bytes, batch.offsets[owner] + start, offsets, taken)
-    return SequenceBatch(pa.array([""] * len(owner), pa.string()), taken, offsets)
-
-
-@njit(nogil=True, cache=True)
-def _copy(bases: UInt8, first: Int64, offsets: Int64, taken: UInt8) -> None:
-    for piece in range(len(first)):
-        size = offsets[piece + 1] - offsets[piece]
-        taken[offsets[piece] : offsets[piece + 1]] = bases[first[piece] : first[piece] + size]
+    unnamed = pa.array([""] * len(owner), pa.string())
+    return batch.cut(unnamed, batch.offsets[owner] + start, batch.offsets[owner] + end)

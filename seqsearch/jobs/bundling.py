@@ -26,7 +26,6 @@ MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 RECIPE = "INSTALL.txt"
 PLAIN = re.compile(r"\w[\w.+!-]*")  # names of files; nothing leads to another folder
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 OWN = re.compile(r"seqsearch\[([a-z,\s]+)\]")  # an extra made of others
 
 
@@ -68,23 +67,6 @@ class Wanted:
     constraints: Path | None = None
     dependencies: bool = True
     find_links: Path | None = None
-
-
-def size_of(text: str) -> int:
-    """Return a number of bytes written with K, M or G (powers of 1,024).
-
-    >>> size_of("40M")
-    41943040
-
-    Raises
-    ------
-    SettingsError
-        It is none, or below 1.
-    """
-    found = re.fullmatch(r"([0-9]+)([KMG]?)", text)
-    if found is None or not int(found[1]):
-        raise SettingsError("part-size", text, "a number of bytes, as 40M, 500K or 1G")
-    return int(found[1]) * UNITS[found[2]]
 
 
 def requirements_of(project: Path, extras: Sequence[str]) -> list[str]:

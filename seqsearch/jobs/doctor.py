@@ -20,6 +20,7 @@ from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import MissingExtraError
 from seqsearch.index.flat import FlatIndex, load_faiss
 from seqsearch.jobs.placing import placed
+from seqsearch.memory import available_memory
 from seqsearch.settings import DEFAULT_ENCODER, VERSION
 from seqsearch.tables import Float32
 from seqsearch.threads import available_cores
@@ -70,26 +71,7 @@ def examine() -> list[Finding]:
 
 
 def _memory() -> Finding:
-    """Free memory, within the container's limit where there is one."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return Finding("memory", None, "not known on this system")
-    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    limit = _container_limit()
-    if limit is not None:
-        free = min(free, limit)
-    return Finding("memory", True, f"{free / 2**30:.1f} GiB free")
-
-
-def _container_limit() -> int | None:
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-    except (OSError, ValueError):  # no cgroup v2 here: no limit that we could know of
-        return None
-    return None if limit == "max" else int(limit) - used
+    return Finding("memory", True, f"{available_memory() / 2**30:.1f} GiB free")
 
 
 def _disk(folder: Path) -> Finding:

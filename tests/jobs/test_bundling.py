@@ -23,7 +23,6 @@ from seqsearch.jobs.bundling import (
     Wanted,
     bundle,
     requirements_of,
-    size_of,
     unpack,
 )
 
@@ -152,9 +151,6 @@ def test_what_cannot_be_had_is_told(registry: Path, tmp_path: Path) -> None:
     (tmp_path / "full" / "file").touch()
     with pytest.raises(FolderError, match="full: is not empty; name another one"):
         bundle(Wanted(("honey",), NOWHERE, find_links=registry), tmp_path / "full", 3000)
-    for text in ("", "40 M", "0", "-1", "4T"):
-        with pytest.raises(SettingsError, match="part-size"):
-            size_of(text)
 
 
 def test_extras_of_extras(tmp_path: Path) -> None:
