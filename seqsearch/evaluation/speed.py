@@ -14,6 +14,7 @@ from pyarrow import csv
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.digests import digests
 from seqsearch.dna.reading import read_sequences
+from seqsearch.errors import SettingsError
 from seqsearch.evaluation.bench import read_run
 from seqsearch.evaluation.measure import measure
 from seqsearch.evaluation.peers import BenchLibrary
@@ -83,7 +84,12 @@ def compare_speeds(job: Job, *, ours: int, theirs: int, tools: Sequence[str]) ->
     ------
     CommandError
         A tool is not installed, or fails.
+    SettingsError
+        Queries are as few as those that tell the start-up.
     """
+    for setting, count in (("ours", ours), ("theirs", theirs)):
+        if count <= FEW:
+            raise SettingsError(setting, count, f"more than {FEW}")
     job.work.mkdir(parents=True, exist_ok=True)
     if not all(tool.startswith("seqsearch") for tool in tools):
         _write(job.work / "references.fasta", _all(job.library.references))

@@ -1,0 +1,21 @@
+"""Speeds beside those of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from seqsearch.errors import SettingsError
+from seqsearch.evaluation.peers import BenchLibrary
+from seqsearch.evaluation.speed import FEW, Job, compare_speeds
+
+
+def test_as_many_queries_as_tell_the_start_tell_no_speed(tmp_path: Path) -> None:
+    none, path = pa.table({}), tmp_path / "none"
+    job = Job(BenchLibrary("none", path, path, path, none, {}, none), tmp_path / "work", 1)
+    for ours, theirs in ((FEW, FEW + 1), (FEW + 1, FEW)):
+        with pytest.raises(SettingsError, match="expected more than 50"):
+            next(compare_speeds(job, ours=ours, theirs=theirs, tools=["seqsearch"]))
+    assert not (tmp_path / "work").exists()
