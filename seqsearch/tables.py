@@ -34,6 +34,17 @@ _TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.wal|\.tmp)?")  # what `whole_file` an
 
 
 @contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` where DuckDB tells Ctrl-C by a plain `RuntimeError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it to disk and rename it into place.
 

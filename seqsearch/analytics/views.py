@@ -17,6 +17,7 @@ from seqsearch.analytics.resolvability import read_resolvability
 from seqsearch.errors import FolderError, QueryError, SettingsError
 from seqsearch.index.manifest import CURRENT, read_manifest
 from seqsearch.runs.folder import ASSIGNMENTS, PARTS, REFS, RUN_FILE, RunFolder
+from seqsearch.tables import stoppable
 
 VIEWS = {
     "refs": "references with their lineage (of an index: all; of a run: those that were hit)",
@@ -64,7 +65,7 @@ def run_sql(
     """
     if time_limit is not None and not time_limit > 0:
         raise SettingsError("time-limit", time_limit, "a number of seconds above 0")
-    with duckdb.connect(":memory:") as connection:
+    with stoppable(), duckdb.connect(":memory:") as connection:
         made = _make_views(connection, targets)
         timer = threading.Timer(time_limit or 0, connection.interrupt)
         if time_limit:
@@ -82,10 +83,6 @@ def run_sql(
             raise QueryError(f"stopped after {time_limit:g} s") from error
         except duckdb.Error as error:
             raise QueryError(_sentence(error, made)) from error
-        except RuntimeError as error:
-            if "interrupted" in str(error):  # Ctrl-C, as DuckDB tells it
-                raise KeyboardInterrupt from error
-            raise
         finally:
             timer.cancel()
 

@@ -40,7 +40,7 @@ class InvertedLists:
     codes : sequence of (int, Codes)
         With the number of the first vector of each.
     is_gone : (vectors,) bool
-        Vectors in the lists that are not to be found.
+        Vectors, in the lists or not, that are not to be found.
     later : (l,) int64, optional
         Numbers in the index of the last l vectors; those before have their own.
     """
@@ -53,7 +53,8 @@ class InvertedLists:
         is_gone: Bool,
         later: Int64 | None = None,
     ) -> None:
-        self.sketch, self.lists, self._codes, self._is_gone = sketch, lists, codes, is_gone
+        self.sketch, self._codes, self._is_gone = sketch, codes, is_gone
+        self.lists = lists.without(is_gone) if is_gone.any() else lists
         self._later = np.empty(0, np.int64) if later is None else later
 
     @classmethod
@@ -96,8 +97,6 @@ class InvertedLists:
             codes[1:] = [(plan.rows, Codes.concatenate([part for _, part in codes[1:]]))]
         is_gone = np.ones(plan.rows + len(later), np.bool_)
         is_gone[listed] = is_gone[plan.rows :] = False
-        if chosen is not None:
-            lists.pass_over(is_gone)
         return cls(sketch, lists, codes, is_gone, later), plan
 
     def search(self, queries: Float32, count: int, effort: Effort, threads: int = 0) -> Int64:
@@ -125,7 +124,7 @@ class InvertedLists:
                 found[some] = self._search(queries[some], count, effort, threads)
             if effort.is_whole:
                 break
-            # Where most of what lies near was taken out, it is looked for farther away.
+            # Where too little lies near, as of a taxon may, it is looked for farther away.
             todo = todo[np.count_nonzero(found[todo] >= 0, axis=1) < wanted]
             effort = effort.farther(self.lists.count, size)
         is_later = found >= size - len(self._later)
@@ -152,7 +151,6 @@ class InvertedLists:
             own = (codes.numbers, codes.scales, codes.signs)
             shares = np.einsum("ij,ij->i", trailing, trailing)
             cosines = np.full(near[some].shape, -np.inf, np.float32)
-            move_up(near[some], products[some], self._is_gone)
             leave_out(near[some], products[some], count, effort.margin)
             for first, part in self._codes:
                 others = (part.numbers, part.scales, part.signs)
@@ -161,18 +159,6 @@ class InvertedLists:
 
         spread(task, len(near), threads)
         return best
-
-
-@njit(nogil=True, cache=True)
-def move_up(near: Int64, products: Float32, is_gone: Bool) -> None:
-    """Let what is not gone take the places of what is; -1 and -inf where there is no more."""
-    for i in range(len(near)):
-        at = 0
-        for k in range(near.shape[1]):
-            if near[i, k] >= 0 and not is_gone[near[i, k]]:
-                near[i, at], products[i, at] = near[i, k], products[i, k]
-                at += 1
-        near[i, at:], products[i, at:] = -1, -np.inf
 
 
 @njit(nogil=True, cache=True)

@@ -16,7 +16,7 @@ from seqsearch.errors import FolderError
 from seqsearch.libraries.distinct import DistinctLines
 from seqsearch.libraries.repair import Repair, commonest_paths
 from seqsearch.memory import Memory
-from seqsearch.tables import Int32, Int64, one_array, to_numpy, whole_file
+from seqsearch.tables import Int32, Int64, one_array, stoppable, to_numpy, whole_file
 from seqsearch.taxonomy import Taxonomy
 
 _TABLES = {
@@ -100,6 +100,7 @@ def write_catalog(
     taxa = taxa[number]
     try:
         with (
+            stoppable(),
             whole_file(path) as temporary,
             duckdb.connect(str(temporary), config={"memory_limit": memory.database}) as connection,
         ):

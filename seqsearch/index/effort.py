@@ -64,8 +64,8 @@ class Plan:
     looked_into, looked_at : float
         Lists, and vectors compared by codes, of a query on average.
     recall : float
-        Share of the ten nearest found, measured on disturbed references: what is as similar as the
-        exact tenth counts.
+        Share of the twenty nearest found, measured on disturbed references: what is as similar as
+        the exact twentieth counts.
     """
 
     width: int

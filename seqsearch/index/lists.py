@@ -31,21 +31,27 @@ class Lists:
     Parameters
     ----------
     index : faiss.IndexIVFPQFastScan
+    is_gone : (numbers,) bool, optional
+        Vectors, by number, that are not to be found; lists that hold no others are passed over.
 
     Attributes
     ----------
     centers : (lists, width) float32
     """
 
-    def __init__(self, index: Any) -> None:
+    def __init__(self, index: Any, is_gone: Bool | None = None) -> None:
         self._faiss = load_faiss()
         self.index = index
         # The same code for any number of queries, so that of equally near rows the same are kept.
         index.implem = RESERVOIR
         quantizer = self._faiss.downcast_index(index.quantizer)
         self.centers: Float32 = quantizer.reconstruct_n(0, index.nlist)
-        self._filled = np.arange(index.nlist)
-        self._nearest = Centers(self.centers)
+        self._filled, self._searched = np.arange(index.nlist), None
+        if is_gone is not None:
+            self._filled = np.flatnonzero([self._holds_others(n, is_gone) for n in self._filled])
+            bits = np.packbits(~is_gone, bitorder="little")
+            self._searched = self._faiss.IDSelectorBitmap(bits)
+        self._nearest = Centers(self.centers[self._filled])
 
     @classmethod
     def train(cls, sketches: Float32, lists: int, threads: int) -> Lists:
@@ -91,21 +97,15 @@ class Lists:
         self._faiss.omp_set_num_threads(threads)
         self.index.add_with_ids(sketches, numbers)
 
-    def pass_over(self, is_gone: Bool) -> None:
-        """Look no more into lists all of whose vectors are gone, by number."""
+    def without(self, is_gone: Bool) -> Lists:
+        """Return the same lists, of which some vectors, by number, are not to be found."""
+        return Lists(self.index, is_gone)
+
+    def _holds_others(self, number: int, is_gone: Bool) -> bool:
         lists = self.index.invlists
-        self._filled = np.array(
-            [
-                number
-                for number in range(self.count)
-                if lists.list_size(number)
-                and not is_gone[
-                    self._faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
-                ].all()
-            ],
-            np.int64,
-        )
-        self._nearest = Centers(self.centers[self._filled])
+        size = lists.list_size(int(number))
+        own = self._faiss.rev_swig_ptr(lists.get_ids(int(number)), size) if size else []
+        return bool(size) and not is_gone[own].all()
 
     def near(
         self, sketches: Float32, probes: int, reach: float, threads: int
@@ -134,9 +134,17 @@ class Lists:
         (n, count) float32
             About their products with the queries.
         """
-        self._faiss.omp_set_num_threads(threads)
-        self.index.nprobe = near[0].shape[1]
-        products, numbers = self.index.search_preassigned(sketches, count, *near)
+        faiss, queries, probes = self._faiss, len(sketches), near[0].shape[1]
+        faiss.omp_set_num_threads(threads)
+        numbers = np.full((queries, count), -1, np.int64)
+        products = np.full((queries, count), -np.inf, np.float32)
+        # FAISS's method of Python takes no parameters, and so no selector.
+        given = (*map(np.ascontiguousarray, (sketches, *near)), products, numbers)
+        sketch, lists, of_lists, found_products, found = map(faiss.swig_ptr, given)
+        self.index.search_preassigned_c(
+            queries, sketch, count, lists, of_lists, found_products, found, False,
+            faiss.SearchParametersIVF(sel=self._searched, nprobe=probes),
+        )  # fmt: skip
         return numbers, products
 
 

@@ -30,6 +30,7 @@ from seqsearch.tables import (
     make_folder,
     mapped_array,
     one_array,
+    stoppable,
     to_numpy,
     whole_file,
     write_parquet,
@@ -276,9 +277,12 @@ class Spill:
         # Not DuckDB's own reader, which would take signs in a folder's name for a pattern.
         lines = pads.dataset(self._files("lines"))
         try:
-            with duckdb.connect(
-                config={"memory_limit": self.memory.database, "temp_directory": sorting}
-            ) as connection:
+            with (
+                stoppable(),
+                duckdb.connect(
+                    config={"memory_limit": self.memory.database, "temp_directory": sorting}
+                ) as connection,
+            ):
                 for name, table in tables.items():
                     connection.register(name, table)
                 connection.register("lines", lines)

@@ -109,10 +109,7 @@ class Hiding:
         self.is_single: Bool = taxa == 1
         self.depth = len(taxonomy.ranks) if depth is None else depth
         self.scenarios = 1 + min(LOWEST, self.depth)
-        own = taxonomy.lineage[votes.taxon]
-        starts = np.minimum(votes.start[:-1], max(len(own) - 1, 0))
-        lowest, highest = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
-        self._agreed = np.where(lowest == highest, lowest, MIXED)  # (rows, ranks)
+        self._agreed = _agreed(taxonomy.lineage[votes.taxon], votes.start)
         records = np.append(0, np.cumsum(votes.records))
         self._records = records[votes.start[1:]] - records[votes.start[:-1]]  # of each row
 
@@ -274,3 +271,21 @@ class Hiding:
         found = [nearest.found(hidden) for hidden in range(self.scenarios)]
         cosines = [np.minimum(np.round(best, 6), 1) for _, best in found]
         return [near for near, _ in found], [np.where(np.isneginf(c), 0, c) for c in cosines]
+
+
+def _agreed(taxa: Int32, start: Int64) -> Int32:
+    """Return (rows, ranks) int32: the taxa that all lines of a row agree on; `MIXED`: they do not.
+
+    Parameters
+    ----------
+    taxa : (l, ranks) int32
+    start : (rows + 1,) int64
+        First line of each row; a row that was taken out has none, and -1 here.
+    """
+    agreed = np.full((len(start) - 1, taxa.shape[1]), -1, np.int32)
+    has = np.diff(start) > 0
+    if has.any():
+        starts = start[:-1][has]
+        lowest, highest = np.minimum.reduceat(taxa, starts), np.maximum.reduceat(taxa, starts)
+        agreed[has] = np.where(lowest == highest, lowest, MIXED)
+    return agreed

@@ -236,5 +236,5 @@ def _search_text(ann: dict[str, Any]) -> str:
     plan = Plan.from_dict(ann)
     return (
         f"{ann['type']}: about {plan.looked_into:.0f} of {plan.lists} lists by {plan.width} "
-        f"dimensions, {plan.looked_at:,.0f} rows compared by codes, recall@10 {plan.recall:.3f}"
+        f"dimensions, {plan.looked_at:,.0f} rows compared by codes, recall@20 {plan.recall:.3f}"
     )

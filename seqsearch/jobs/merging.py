@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ from seqsearch.index.segments import live_label_blocks
 from seqsearch.index.spill import LABEL_FIELDS, Spill
 from seqsearch.index.store import IndexStore
 from seqsearch.tables import Int64, to_numpy
+
+BASES = 1 << 26  # spilled at once
 
 
 def merge(store: IndexStore, spill: Spill) -> tuple[Int64, Int64]:
@@ -31,7 +34,8 @@ def merge(store: IndexStore, spill: Spill) -> tuple[Int64, Int64]:
     fields = (*LABEL_FIELDS, *store.manifest.ranks)
     for labels in live_label_blocks(store.segments, store.removed, fields):
         lines = labels.filter(pa.array(is_old[to_numpy(labels["row"])]))
-        known += np.bincount(to_numpy(lines["row"]), minlength=store.rows)
+        row, counts = np.unique(to_numpy(lines["row"]), return_counts=True)
+        known[row] += counts
         spill_again(store, spill, lines)
     gains = np.ones(len(spill), np.bool_)
     gains[new] = spill.counts(new) > known[old]
@@ -49,9 +53,11 @@ def labels_left(store: IndexStore, rows: Int64, ref_ids: Sequence[str]) -> Itera
 
 def spill_again(store: IndexStore, spill: Spill, labels: pa.Table) -> None:
     """Spill rows of an index with some of their labels, which are ordered by row."""
-    for start in range(0, len(labels), spill.memory.lines):
-        lines = labels.slice(start, spill.memory.lines).combine_chunks()
-        row = to_numpy(lines["row"])
-        rows, place = np.unique(row, return_inverse=True)
+    every = to_numpy(labels["row"])
+    bases = np.cumsum(store.lengths[every], dtype=np.int64)  # copied, label by label
+    part = np.maximum(bases // BASES, np.arange(len(every)) // spill.memory.lines)
+    for start, stop in pairwise([*np.flatnonzero(np.diff(part, prepend=-1)), len(every)]):
+        rows, place = np.unique(every[start:stop], return_inverse=True)
         batch = store.sequences(rows, named=False).take(place)
+        lines = labels.slice(start, stop - start).combine_chunks()
         spill.add(batch, lines.drop_columns(["row"]))

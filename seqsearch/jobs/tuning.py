@@ -13,13 +13,19 @@ from seqsearch.index.sketch import MULTIPLE
 from seqsearch.jobs.nearest import Nearest
 from seqsearch.tables import Float32, Float64, Int64
 
-RECALL = 0.99  # of the ten nearest, to be reached
-TEN = 10
+NEAREST = 20  # as many as are aligned: of ten, answers would be those of exact search less often
+RECALL = 0.99  # of these, to be reached
+SLACK = 0.002  # so much of it may be given up for speed where it is not reached
 BEST = 66  # compared in full as efforts are measured: a query's 50 candidates, and some
 # What the thresholds are to keep of the nearest, list by list and by sketches: the more the one
 # keeps, the less is asked of the other.
 SHARES = (0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999, 1.0)
 COMPARED = (256, 512, 1024, 2048, 4096, 8192)
+# Both bounds are at least so wide: where all that is near was in the nearest list, and as near as
+# the rest by sketches, nothing was measured of queries that have less near.
+LEAST = 0.01
+UNBOUND = 4.0  # more than two products of sketches differ by
+TRIED = 40  # efforts that are searched with, cheapest first
 MOST_PROBES = 512  # a query that has nothing near would look into all lists
 # Time beside that of a byte that is scanned (about 30 ps, on two cores of a Xeon):
 READ = 9  # of a byte of codes, read here and there
@@ -35,7 +41,7 @@ class Question:
     queries : (q, d) float32
         Of length 1.
     near : list of (m,) int64
-        Vectors that are as similar to each query as its exact tenth, by whole vectors.
+        Vectors that are as similar to each query as the last of its nearest, by whole vectors.
     behind : (all of them,) float32
         How much less similar to the query than the nearest list's is the centre of the list that
         each is in.
@@ -65,7 +71,7 @@ class Question:
             From ascending numbers of vectors to these.
         """
         numbers, products = nearest.found()
-        is_near = (numbers >= 0) & (products >= products[:, TEN - 1 : TEN] - 1e-6)
+        is_near = (numbers >= 0) & (products >= products[:, NEAREST - 1 : NEAREST] - 1e-6)
         near = [own[some] for own, some in zip(numbers, is_near, strict=True)]
         distinct, place = np.unique(np.concatenate(near), return_inverse=True)
         sketches, lists = searched.sketch.of(vectors_of(distinct)), searched.lists
@@ -77,9 +83,9 @@ class Question:
         return cls(queries, near, best[owner] - products)
 
     def recall(self, found: Int64) -> float:
-        """Return the share of the ten nearest that is among the vectors found."""
+        """Return the share of the nearest that is among the vectors found."""
         shares = [
-            min(TEN, int(np.isin(wanted, own).sum())) / min(TEN, len(wanted))
+            min(NEAREST, int(np.isin(wanted, own).sum())) / min(NEAREST, len(wanted))
             for wanted, own in zip(self.near, found, strict=True)
         ]
         return float(np.mean(shares))
@@ -131,7 +137,7 @@ class Tuned:
 
 
 def tuned_effort(searched: InvertedLists, size: int, question: Question, threads: int) -> Tuned:
-    """Return the cheapest effort that reaches the recall; where none does, the best one.
+    """Return the cheapest effort that reaches the recall; where none does, the best, or nearly.
 
     Parameters
     ----------
@@ -142,17 +148,17 @@ def tuned_effort(searched: InvertedLists, size: int, question: Question, threads
     threads : int
     """
     candidates = sorted(_candidates(searched, size, question, threads), key=lambda one: one.cost)
-    best = None
-    for one in candidates:
+    # Codes lose some of what sketches keep, and find nothing else.
+    able = [one for one in candidates if one.recall >= RECALL]
+    tried = []
+    for one in able[:TRIED] or [max(candidates, key=lambda one: one.recall)]:
         found = searched.search(question.queries, BEST, one.effort, threads)
         recall = question.recall(found)
-        measured = Tuned(one.effort, one.lists, one.vectors, one.cost, recall)
+        tried.append(Tuned(one.effort, one.lists, one.vectors, one.cost, recall))
         if recall >= RECALL:
-            return measured
-        best = max(best or measured, measured, key=lambda other: other.recall)
-    if best is None:
-        raise ValueError("no effort to measure")
-    return best
+            return tried[-1]
+    most = max(one.recall for one in tried)
+    return next(one for one in tried if one.recall >= most - SLACK)
 
 
 def _candidates(
@@ -165,22 +171,20 @@ def _candidates(
     total = int(sizes.sum())
     kept = [compared for compared in COMPARED if compared < total / 2] or [max(1, total // 2)]
     sketches = searched.sketch.of(question.queries, threads)
-    for reach in np.unique(np.quantile(question.behind, SHARES)):
-        near = lists.near(sketches, probes, max(float(reach), 0.0), threads)
+    for reach in map(float, np.unique(np.maximum(np.quantile(question.behind, SHARES), LEAST))):
+        near = lists.near(sketches, probes, reach, threads)
         numbers, products = lists.search(sketches, near, kept[-1], threads)
         is_list = near[0] >= 0
         scanned = float(np.where(is_list, sizes[near[0]], 0).sum(axis=1).mean())
         for compared in kept:
             own = numbers[:, :compared], products[:, :compared]
-            gaps = np.maximum(question.gaps(*own), 0.0)
-            for margin in np.unique(np.quantile(gaps, SHARES, method="higher")):
-                if not np.isfinite(margin):
-                    continue
+            gaps = np.quantile(question.gaps(*own), SHARES, method="higher")
+            for margin in map(float, np.unique(np.clip(gaps, LEAST, UNBOUND))):
                 looked_at = own[0].copy()
                 leave_out(looked_at, own[1], BEST, margin)
                 vectors = float(np.count_nonzero(looked_at >= 0, axis=1).mean())
                 cost = scanned * searched.sketch.width / (2 * MULTIPLE)
                 cost += KEPT * compared + READ * vectors * size
-                effort = Effort(probes, max(float(reach), 0.0), compared, float(margin))
+                effort = Effort(probes, reach, compared, margin)
                 recall = question.recall(looked_at)
                 yield Tuned(effort, float(is_list.sum(axis=1).mean()), vectors, cost, recall)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqsearch.index.ann import InvertedLists, leave_out, move_up
+from seqsearch.index.ann import InvertedLists, leave_out
 from seqsearch.index.centers import Centers
 from seqsearch.index.codes import codes_of
 from seqsearch.index.effort import Effort
@@ -104,16 +104,19 @@ def test_what_is_too_far_behind_the_last_one_wanted_is_left_out() -> None:
     assert near.tolist() == [[4, -1, -1, -1, -1], [7, -1, -1, -1, -1]]
 
 
-def test_what_is_gone_is_no_measure_of_what_is_left_out() -> None:
-    products = np.array([[0.9, 0.8, 0.5, 0.45, 0.2]], np.float32)
-    near, is_gone = np.array([[4, 1, 3, -1, 0]]), np.array([True, True, False, False, True])
-    move_up(near, products, is_gone)
-    assert near.tolist() == [[3, -1, -1, -1, -1]]
-    assert np.isneginf(products[0, 1:]).all()
-    near, products = np.array([[4, 1, 3, 2, 0]]), np.array([[0.9, 0.8, 0.5, 0.45, 0.2]], np.float32)
-    move_up(near, products, is_gone)
-    leave_out(near, products, 1, 0.1)
-    assert near.tolist() == [[3, 2, -1, -1, -1]]
+def test_what_is_gone_takes_no_place_of_what_is_left(vectors, sketch, lists) -> None:
+    rng = np.random.default_rng(4)
+    is_gone = rng.random(ROWS) < 0.9
+    sketches = sketch.of(vectors[:20])
+    near = lists.near(sketches, 16, np.inf, 1)
+    numbers, products = lists.search(sketches, near, ROWS, 1)
+    left, left_products = lists.without(is_gone).search(sketches, near, 50, 1)
+    for row in range(20):
+        stays = (numbers[row] >= 0) & ~is_gone[numbers[row]]
+        np.testing.assert_array_equal(left_products[row], products[row][stays][:50])
+        assert not is_gone[left[row]].any()
+    again, _ = lists.search(sketches, near, ROWS, 1)
+    np.testing.assert_array_equal(again, numbers)  # they themselves are as they were
 
 
 def test_lists_whose_rows_are_all_gone_are_passed_over(vectors, sketch) -> None:
@@ -122,7 +125,7 @@ def test_lists_whose_rows_are_all_gone_are_passed_over(vectors, sketch) -> None:
     sketches = sketch.of(vectors)
     own = found.near(sketches, 1, 0.0, 1)[0][:, 0]
     kept = np.unique(own)[:3]
-    found.pass_over(~np.isin(own, kept))
+    found = found.without(~np.isin(own, kept))
     near, products = found.near(sketches, 16, np.inf, 1)
     assert (np.sort(near, axis=1) == kept).all()
     expected = sketches @ found.centers.T

@@ -52,7 +52,7 @@ def test_a_question_knows_how_far_behind_the_lists_of_the_nearest_are(
     sketches = searched.sketch.of(vectors).astype(float)
     at = 0
     for query, near in zip(question.queries, question.near, strict=True):
-        exact = np.argsort(-(vectors @ query))[:10]
+        exact = np.argsort(-(vectors @ query))[: tuning.NEAREST]
         assert set(exact) == set(near)
         own = searched.sketch.of(query[None])[0].astype(float)
         for number in near:
@@ -63,10 +63,10 @@ def test_a_question_knows_how_far_behind_the_lists_of_the_nearest_are(
     assert at == len(question.behind)
 
 
-def test_recall_counts_the_ten_nearest_that_are_found(question) -> None:
-    found = np.array([near[:10] for near in question.near])
+def test_recall_counts_the_nearest_that_are_found(question) -> None:
+    found = np.array([near[: tuning.NEAREST] for near in question.near])
     assert question.recall(found) == 1
-    found[:, :3] = -1
+    found[:, :6] = -1
     assert question.recall(found) == pytest.approx(0.7)
 
 
@@ -93,3 +93,22 @@ def test_where_no_effort_reaches_the_recall_the_best_is_taken(
     best = tuned_effort(searched, 100, question, 1)
     assert cheapest.recall <= best.recall <= 1
     assert best.cost >= cheapest.cost
+
+
+def test_rows_that_sketches_tell_little_of_are_compared_without_a_margin() -> None:
+    rng = np.random.default_rng(3)
+    near_copies = unit(rng.normal(size=DIM) + 0.001 * rng.normal(size=(ROWS, DIM)))
+    near_copies = near_copies.astype(np.float32)
+    sketch = Sketch.draw(DIM, LEADING)
+    lists = Lists.train(sketch.of(near_copies), LISTS, 1)
+    lists.add(sketch.of(near_copies), np.arange(ROWS), 1)
+    codes = [(0, codes_of(near_copies, LEADING))]
+    searched = InvertedLists(sketch, lists, codes, np.zeros(ROWS, np.bool_))
+    queries, nearest = near_copies[:50], Nearest(50, 50)
+    nearest.look_at(queries @ near_copies.T, np.arange(ROWS))
+    question = Question.of(queries, nearest, searched, lambda numbers: near_copies[numbers])
+    tuned = tuned_effort(searched, 100, question, 1)
+    found = searched.search(queries, tuning.BEST, tuned.effort)
+    assert question.recall(found) == tuned.recall < tuning.RECALL
+    assert tuned.effort.margin == tuning.UNBOUND
+    assert tuned.effort.reach >= tuning.LEAST
