@@ -29,9 +29,13 @@ def main() -> None:
     parser.add_argument("--no-deps", action="store_true", help="only what is named")
     parser.add_argument("--find-links", type=Path, help="folder of wheels, instead of a registry")
     parser.add_argument("--part-size", default="40M", help="of a part (%(default)s)")
-    parser.add_argument("--python-version", default=Target.python_version)
-    parser.add_argument("--implementation", default=Target.implementation)
-    parser.add_argument("--platform", action="append", help="tag; several if needed")
+    parser.add_argument(
+        "--python-version", default=Target.python_version, help="(this one: %(default)s)"
+    )
+    parser.add_argument("--implementation", default=Target.implementation, help="(%(default)s)")
+    parser.add_argument(
+        "--platform", action="append", help=f"tag; several if needed ({' '.join(Target.platforms)})"
+    )
     options = parser.parse_args()
     if options.unpack is not None:
         for wheel in unpack(options.unpack, options.out):
@@ -55,7 +59,7 @@ def main() -> None:
         bytes_of(options.part_size, "part-size"),
     )
     total = sum(part["size"] for part in manifest["parts"])
-    counts = f"{len(manifest['wheels'])} wheels in {len(manifest['parts'])} parts"
+    counts = f"wheels: {len(manifest['wheels'])}, parts: {len(manifest['parts'])}"
     print(f"{counts}, {total / 1e6:,.1f} MB")
     print(f"In a copy of {options.out}, on the node:\n\n{recipe(manifest)}", end="")
 

@@ -122,11 +122,14 @@ def test_a_damaged_manifest(
     assert command("index", "verify", bees).status == 0
 
 
-def test_another_format_version(bees: Path, fails: Any) -> None:
+@pytest.mark.parametrize(
+    ("version", "advice"), [(9, "update seqsearch"), (2, "build the index again")]
+)
+def test_another_format_version(bees: Path, fails: Any, version: int, advice: str) -> None:
     manifest = bees / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 3', '"format_version": 9'))
-    advice = "update seqsearch, or build the index again"
-    expected = f"{bees}: index format 9, this version reads 3; {advice}"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"format_version": 3', f'"format_version": {version}'))
+    expected = f"{bees}: index format {version}, this version reads 3; {advice}"
     assert fails("index", "info", bees) == expected
 
 

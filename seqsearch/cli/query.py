@@ -43,7 +43,12 @@ def query(
     align: Annotated[int, typer.Option("--align", help="Best aligned, 0 for none.")] = 20,
     strand: Annotated[str, typer.Option("--strand", help="both, plus or minus.")] = "both",
     taxon: Annotated[
-        str | None, typer.Option("--taxon", help="Search only below this name.", show_default=False)
+        str | None,
+        typer.Option(
+            "--taxon",
+            help="Search only below this name, for queries that are known to belong there.",
+            show_default=False,
+        ),
     ] = None,
     novelty_prior: Annotated[
         str | None,

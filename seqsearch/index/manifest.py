@@ -125,10 +125,11 @@ def read_manifest(folder: Path) -> Manifest:
         fields = json.loads(path.read_text())
         version = fields["format_version"]
         if version != FORMAT_VERSION:
+            is_newer = isinstance(version, int) and version > FORMAT_VERSION
             raise FolderError(
                 folder,
                 f"index format {version}, this version reads {FORMAT_VERSION}",
-                advice="update seqsearch, or build the index again",
+                advice="update seqsearch" if is_newer else "build the index again",
             )
         for key in ("ranks", "segments", "sources", "views", "notes"):
             fields[key] = tuple(fields[key])

@@ -40,7 +40,7 @@ class Target:
         Tags; several where a package's wheels have an older one.
     """
 
-    python_version: str = "3.12"
+    python_version: str = f"{sys.version_info.major}.{sys.version_info.minor}"
     implementation: str = "cp"
     platforms: tuple[str, ...] = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64")
 

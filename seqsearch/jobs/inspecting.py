@@ -17,7 +17,8 @@ from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError
 from seqsearch.index.effort import Plan
-from seqsearch.index.manifest import CURRENT, Manifest, check_hashes, read_manifest
+from seqsearch.index.manifest import Manifest, check_hashes, read_manifest
+from seqsearch.index.segments import FOLDER as SEGMENTS
 from seqsearch.index.store import IndexStore
 from seqsearch.index.vectors import NUMBERS
 from seqsearch.jobs.placing import placed
@@ -91,7 +92,9 @@ def verify_index(index: str | Path, *, sample: int = 200, threads: int = 0) -> V
 
 
 def list_indexes(folder: str | Path) -> list[dict[str, Any]]:
-    """Return what every index in a folder is made of; of a damaged one, `index` and `error`.
+    """Return what every index in a folder is made of.
+
+    Of a damaged one, and of one whose build is not finished, `index` and `error`.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def list_indexes(folder: str | Path) -> list[dict[str, Any]]:
         raise InputError(root, "no such folder")
     found: list[dict[str, Any]] = []
     for path in sorted(root.iterdir()):
-        if (path / CURRENT).is_file():
+        if (path / SEGMENTS).is_dir():
             try:
                 found.append(describe_index(path))
             except FolderError as error:

@@ -189,10 +189,9 @@ def _warnings(run: RunFolder, counts: dict[str, Any]) -> list[str]:
         warnings.append(f"{invalid:,} of {queries:,} queries are invalid (column reason says why)")
     off_target = verdicts.get(OFF_TARGET, 0)
     if off_target > 0.1 * queries:
-        warnings.append(
-            f"{off_target / queries:.0%} of the queries are like nothing in this library: "
-            "another marker?"
-        )
+        taxon = run.state["settings"]["taxon"]
+        where = f"below {taxon}" if taxon else "in this library: another marker?"
+        warnings.append(f"{off_target / queries:.0%} of the queries are like nothing {where}")
     minus = counts["minus_strand"]
     if run.state["settings"]["strand"] == "both" and minus > 0.01 * queries:
         warnings.append(f"{minus / queries:.0%} of the queries matched as reverse complements")

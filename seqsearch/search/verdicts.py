@@ -14,7 +14,7 @@ from seqsearch.tables import Bool, Float32, Float64, Int64, one_array
 IDENTIFIED, PARTIAL, AMBIGUOUS, NOVEL = "identified", "partial", "ambiguous", "novel"
 OFF_TARGET, UNASSIGNED, INVALID = "off_target", "unassigned", "invalid"
 NO_FURTHER = "the library names the nearest references no further"
-LIKE_NOTHING = "nothing in the library is more like it than shuffled sequences are"
+LIKE_NOTHING = "nothing that was searched is more like it than shuffled sequences are"
 NO_NAME, NO_REFERENCE = "no name at any rank", "no reference found"
 
 

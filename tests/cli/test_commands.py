@@ -343,6 +343,8 @@ def test_index_info_verify_list(bees: Path, command: Any) -> None:
     assert command("index", "verify", bees, "--quiet").out == ""
 
     (bees.parent / "no index").mkdir()
+    (bees.parent / "bundle").mkdir()
+    (bees.parent / "bundle" / "manifest.json").write_text('{"wheels": []}')  # of no index
     listed = json.loads(command("index", "list", bees.parent, "--json").out)
     assert [one["index"] for one in listed] == [str(bees)]
     assert "spectrum" in command("index", "list", bees.parent).out

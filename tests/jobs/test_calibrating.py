@@ -21,6 +21,7 @@ from seqsearch.jobs.demo import write_library
 from seqsearch.jobs.hiding import Hiding
 from seqsearch.jobs.inspecting import reliability_of, verify_index
 from seqsearch.jobs.opened import open_index
+from seqsearch.search.verdicts import LIKE_NOTHING
 from seqsearch.settings import BuildSettings
 
 PLAIN = BuildSettings(encoder="spectrum", calibrate=False)
@@ -398,7 +399,7 @@ def test_what_is_like_nothing_here_is_off_target(files: Path, calibrated: Path, 
     assert len(off) >= (48 if align else 25)
     for row in off:
         assert row["species"] is row["genus"] is None
-        assert row["reason"] == "nothing in the library is more like it than shuffled sequences are"
+        assert row["reason"] == LIKE_NOTHING
     assert own.count("off_target") <= 0.02 * len(own)
     assert all(row["species"] for row in all_named if row["verdict"] == "off_target")
 

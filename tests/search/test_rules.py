@@ -289,7 +289,7 @@ RULE = "species>=97,genus>=95,family>=90"
             RULE,
             "off_target",
             None,
-            "nothing in the library is more like it than shuffled sequences are",
+            "nothing that was searched is more like it than shuffled sequences are",
             "",
         ),
     ],
