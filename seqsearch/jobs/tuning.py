@@ -15,7 +15,7 @@ from seqsearch.tables import Float32, Float64, Int64
 
 NEAREST = 20  # as many as are aligned: of ten, answers would be those of exact search less often
 RECALL = 0.99  # of these, to be reached
-SLACK = 0.002  # so much of it may be given up for speed where it is not reached
+SLACK = 0.005  # so much less than the most may serve where it is not reached, for speed
 BEST = 66  # compared in full as efforts are measured: a query's 50 candidates, and some
 # What the thresholds are to keep of the nearest, list by list and by sketches: the more the one
 # keeps, the less is asked of the other.
@@ -24,7 +24,6 @@ COMPARED = (256, 512, 1024, 2048, 4096, 8192)
 # Both bounds are at least so wide: where all that is near was in the nearest list, and as near as
 # the rest by sketches, nothing was measured of queries that have less near.
 LEAST = 0.01
-UNBOUND = 4.0  # more than two products of sketches differ by
 TRIED = 40  # efforts that are searched with, cheapest first
 MOST_PROBES = 512  # a query that has nothing near would look into all lists
 # Time beside that of a byte that is scanned (about 30 ps, on two cores of a Xeon):
@@ -149,9 +148,9 @@ def tuned_effort(searched: InvertedLists, size: int, question: Question, threads
     """
     candidates = sorted(_candidates(searched, size, question, threads), key=lambda one: one.cost)
     # Codes lose some of what sketches keep, and find nothing else.
-    able = [one for one in candidates if one.recall >= RECALL]
+    least = min(RECALL, max(one.recall for one in candidates) - SLACK)
     tried = []
-    for one in able[:TRIED] or [max(candidates, key=lambda one: one.recall)]:
+    for one in [one for one in candidates if one.recall >= least][:TRIED]:
         found = searched.search(question.queries, BEST, one.effort, threads)
         recall = question.recall(found)
         tried.append(Tuned(one.effort, one.lists, one.vectors, one.cost, recall))
@@ -178,8 +177,9 @@ def _candidates(
         scanned = float(np.where(is_list, sizes[near[0]], 0).sum(axis=1).mean())
         for compared in kept:
             own = numbers[:, :compared], products[:, :compared]
-            gaps = np.quantile(question.gaps(*own), SHARES, method="higher")
-            for margin in map(float, np.unique(np.clip(gaps, LEAST, UNBOUND))):
+            gaps = question.gaps(*own)
+            gaps = np.quantile(np.append(gaps[np.isfinite(gaps)], LEAST), SHARES, method="higher")
+            for margin in map(float, np.unique(np.maximum(gaps, LEAST))):
                 looked_at = own[0].copy()
                 leave_out(looked_at, own[1], BEST, margin)
                 vectors = float(np.count_nonzero(looked_at >= 0, axis=1).mean())
