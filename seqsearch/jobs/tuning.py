@@ -17,9 +17,10 @@ NEAREST = 20  # as many as are aligned: of ten, answers would be those of exact 
 RECALL = 0.99  # of these, to be reached
 SLACK = 0.005  # so much less than the most may serve where it is not reached, for speed
 BEST = 66  # compared in full as efforts are measured: a query's 50 candidates, and some
-# What the thresholds are to keep of the nearest, list by list and by sketches: the more the one
-# keeps, the less is asked of the other.
-SHARES = (0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999, 1.0)
+# What the bounds are to keep of the nearest, list by list and by sketches. Of queries that lie
+# farther than those measured, lists lose whole groups of relatives, so they are spared less.
+OF_LISTS = (0.999, 1.0)
+OF_SKETCHES = (0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999, 1.0)
 COMPARED = (256, 512, 1024, 2048, 4096, 8192)
 # Both bounds are at least so wide: where all that is near was in the nearest list, and as near as
 # the rest by sketches, nothing was measured of queries that have less near.
@@ -170,7 +171,7 @@ def _candidates(
     total = int(sizes.sum())
     kept = [compared for compared in COMPARED if compared < total / 2] or [max(1, total // 2)]
     sketches = searched.sketch.of(question.queries, threads)
-    for reach in map(float, np.unique(np.maximum(np.quantile(question.behind, SHARES), LEAST))):
+    for reach in map(float, np.unique(np.maximum(np.quantile(question.behind, OF_LISTS), LEAST))):
         near = lists.near(sketches, probes, reach, threads)
         numbers, products = lists.search(sketches, near, kept[-1], threads)
         is_list = near[0] >= 0
@@ -178,7 +179,9 @@ def _candidates(
         for compared in kept:
             own = numbers[:, :compared], products[:, :compared]
             gaps = question.gaps(*own)
-            gaps = np.quantile(np.append(gaps[np.isfinite(gaps)], LEAST), SHARES, method="higher")
+            gaps = np.quantile(
+                np.append(gaps[np.isfinite(gaps)], LEAST), OF_SKETCHES, method="higher"
+            )
             for margin in map(float, np.unique(np.maximum(gaps, LEAST))):
                 looked_at = own[0].copy()
                 leave_out(looked_at, own[1], BEST, margin)
