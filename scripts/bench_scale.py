@@ -13,22 +13,27 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.reading import read_sequences
+from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import SeqsearchError
 from seqsearch.evaluation.bench import COLUMNS, OURS, column_value, read_run
 from seqsearch.evaluation.growth import write_grown
 from seqsearch.evaluation.measure import measure
 from seqsearch.evaluation.peers import BenchLibrary, read_library
 from seqsearch.evaluation.speed import TOOLS, Job, compare_speeds
+from seqsearch.index.store import IndexStore
 from seqsearch.jobs.inspecting import describe_index
 from seqsearch.scoring.marks import mark, score
+from seqsearch.search.retrieve import ExactRetriever, open_retriever
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "bench"
+TEN = 10
 PROGRAM = [sys.executable, "-m", "seqsearch"]
 
 
@@ -44,6 +49,9 @@ def main() -> None:
     ours = [tool for tool in TOOLS if tool.startswith("seqsearch")]
     parser.add_argument("--tools", nargs="+", default=ours, choices=list(TOOLS))
     parser.add_argument("--no-calibrate", action="store_true")
+    parser.add_argument(
+        "--recall", action="store_true", help="by an exact search, of 9 kB of memory a reference"
+    )
     parser.add_argument("--keep", type=Path, help="keep libraries and indexes in this folder")
     options = parser.parse_args()
     library = read_library(options.data, options.library)
@@ -77,6 +85,8 @@ def report(library: BenchLibrary, folder: Path, options: argparse.Namespace) -> 
     scored = score(mark(library.truth, {OURS: read_run(folder / "memory")[0]}), OURS)
     print("percent right: " + ", ".join(f"{c} {column_value(scored, c, macro=False):.1f}"
           for c in COLUMNS))  # fmt: skip
+    if options.recall:
+        print_recall(library, index, options.threads)
     print("    tool                 queries  start-up s  queries/s  genus right %")
     job = Job(library, folder, options.threads)
     for speed in compare_speeds(job, ours=options.ours, theirs=options.theirs, tools=options.tools):
@@ -85,6 +95,19 @@ def report(library: BenchLibrary, folder: Path, options: argparse.Namespace) -> 
             f"{speed.queries_per_s:11,.1f}{speed.genus_right:15.1f}",
             flush=True,
         )
+
+
+def print_recall(library: BenchLibrary, index: Path, threads: int) -> None:
+    """Print how much of the ten nearest of the bench's queries is found, by their sets."""
+    store = IndexStore.open(index)
+    reads = SequenceBatch.concatenate([one.batch for one in read_sequences(str(library.reads))])
+    vectors = load_encoder(str(index / "encoder")).encode(reads)
+    tenth = ExactRetriever(store, threads).search(vectors, TEN)[1][:, TEN - 1 :]
+    found = open_retriever(store, threads).search(vectors, TEN)[1] >= tenth - 1e-6
+    asked = library.truth.take(pc.index_in(reads.ids, value_set=library.truth["id"]))
+    of_set = asked["set"].to_numpy(zero_copy_only=False)
+    parts = [f"{name} {100 * found[of_set == name].mean():.1f}" for name in np.unique(of_set)]
+    print(f"percent of the ten nearest: {100 * found.mean():.1f} ({', '.join(parts)})", flush=True)
 
 
 def grown(library: BenchLibrary, size: int, folder: Path) -> BenchLibrary:
