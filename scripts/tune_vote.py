@@ -10,7 +10,6 @@ import argparse
 
 from seqsearch.evaluation.holdout import try_kernels
 from seqsearch.index.store import IndexStore
-from seqsearch.search.rank import LENGTH_EXPONENT
 from seqsearch.search.vote import EXPONENT, SOFTENING
 
 KERNELS = [(p, e) for e in (0.01, 0.03, 0.06) for p in (8.0, 16.0, 32.0, 64.0)]
@@ -28,7 +27,7 @@ def main() -> None:
     for folder in options.indexes:
         store = IndexStore.open(folder)
         for fragment in (0, 250):
-            for length in LENGTHS if options.lengths else (LENGTH_EXPONENT,):
+            for length in LENGTHS if options.lengths else (store.length_exponent,):
                 for found in try_kernels(store, kernels, fragment=fragment, length_exponent=length):
                     exponent, softening = found.setting
                     asked = f"{fragment or 'whole'}\t{found.hidden}\t{found.rank}\t{length:g}"

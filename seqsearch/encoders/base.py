@@ -33,6 +33,9 @@ FAMILIES = {
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 COMPANIONS = ("card.md", "trained_on.safetensors")  # that go where an encoder goes
+# A cosine of word counts falls where lengths differ, though one sequence lies within the other: for
+# random words by the root of the quotient. Chosen on held-out references (scripts/tune_vote.py).
+WORD_EXPONENT = 0.2
 REMOTE_CODE = ("auto_map", "custom_pipelines", "trust_remote_code")  # keys of a configuration
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 Array = np.ndarray[Any, Any]
@@ -57,6 +60,9 @@ class Encoder(Protocol):
         How many of the first dimensions find relatives by themselves; `dim` where no fewer do.
     is_strand_free : bool
         A sequence and its reverse complement have the same vector (but for rounding).
+    length_exponent : float
+        What cosines are multiplied with for a search, to make up for what they lose where lengths
+        differ: the quotient of the lengths to this power.
     content_hash : str
         SHA-256 of everything that decides its vectors.
     """
@@ -89,6 +95,11 @@ class Encoder(Protocol):
     @property
     def is_strand_free(self) -> bool:
         """Whether both strands of a sequence have the same vector."""
+        ...
+
+    @property
+    def length_exponent(self) -> float:
+        """Power of the lengths' quotient that cosines are multiplied with."""
         ...
 
     @property

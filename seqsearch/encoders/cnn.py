@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import Tokens, has_known, nucleotide_vocabulary, side_by_side
 from seqsearch.encoders.network import NetworkEncoder, Published
+from seqsearch.networks.whitening import PREFIX
 from seqsearch.tables import Bool, Int64
 
 HEAD = ("fc2.weight", "fc2.bias")
@@ -53,6 +54,8 @@ class CnnModel(PreTrainedModel):  # type: ignore[no-untyped-call]  # a hook of i
 
     config_class = CnnConfig
     base_model_prefix = "cnn"
+    # What encoders have beside it; not a ClassVar, for it is none in transformers.
+    _keys_to_ignore_on_load_unexpected = [PREFIX]  # noqa: RUF012
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__(config)

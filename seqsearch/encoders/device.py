@@ -91,6 +91,11 @@ class DeviceEncoder:
         return self._encoder.is_strand_free
 
     @property
+    def length_exponent(self) -> float:
+        """Power of the lengths' quotient that cosines are multiplied with."""
+        return self._encoder.length_exponent
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 of what decides the vectors."""
         return self._encoder.content_hash

@@ -95,6 +95,11 @@ class Hybrid:
         return all(part.is_strand_free for part in self.parts)
 
     @property
+    def length_exponent(self) -> float:
+        """That of the part whose cosines fall most where lengths differ."""
+        return max(part.length_exponent for part in self.parts)
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 of what decides the vectors."""
         hashes = [part.content_hash for part in self.parts]

@@ -26,6 +26,7 @@ from seqsearch.dna.words import (
     weight_of,
 )
 from seqsearch.encoders.base import (
+    WORD_EXPONENT,
     Piece,
     Shapes,
     Tensors,
@@ -117,6 +118,7 @@ class KmerBag:
     family: ClassVar[str] = "kmerbag"
     max_length: ClassVar[int | None] = None
     device: ClassVar[str] = "cpu"
+    length_exponent: ClassVar[float] = WORD_EXPONENT
 
     def __post_init__(self) -> None:
         check_tensors(self.tensors, self.shape.tensors())

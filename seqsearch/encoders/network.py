@@ -21,12 +21,14 @@ from seqsearch.devices.lane import Handed, Lane
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import Tokens
 from seqsearch.encoders.base import (
+    WORD_EXPONENT,
     Tensors,
     check_tensors,
     config_hash,
     save_encoder,
     tensors_hash,
 )
+from seqsearch.networks.whitening import PREFIX, Whitening
 from seqsearch.tables import Bool, Float32, Int64
 from seqsearch.threads import resolve_threads
 
@@ -37,8 +39,9 @@ class NetworkEncoder(ABC):
     """An encoder whose vectors a network makes of tokens.
 
     A vector is the mean over the tokens of a sequence, of all its pieces where it is cut into such,
-    normalised. Sums of floats depend in their last bits on what stands beside a sequence in a batch
-    and on the device, so vectors do too (a few 1e-7).
+    normalised; then whitened, where a training of this package has found how. Sums of floats depend
+    in their last bits on what stands beside a sequence in a batch and on the device, so vectors do
+    too (a few 1e-7).
 
     Parameters
     ----------
@@ -48,6 +51,8 @@ class NetworkEncoder(ABC):
         What it is called.
     threads : int
         Worker threads on the CPU; 0 means every core.
+    whitening : Whitening, optional
+        Published checkpoints have none.
     """
 
     family: ClassVar[str]
@@ -57,8 +62,15 @@ class NetworkEncoder(ABC):
     is_sum: ClassVar[bool] = True  # over tokens, so that a mean can be made of it
     is_strand_free: ClassVar[bool] = False
 
-    def __init__(self, model: PreTrainedModel, label: str, threads: int = 0) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        label: str,
+        threads: int = 0,
+        whitening: Whitening | None = None,
+    ) -> None:
         self.model, self.label, self.threads = model.train(False), label, threads
+        self.whitening = whitening
 
     @classmethod
     def from_saved(cls, config: dict[str, Any], tensors: Tensors, threads: int = 0) -> Self:
@@ -75,12 +87,14 @@ class NetworkEncoder(ABC):
         ValueError
             A setting is odd, contradicts another one, or the tensors do not fit.
         """
+        own = {name: one for name, one in tensors.items() if not name.startswith(PREFIX)}
         config: Any = cls.config_class(**settings)
         cls.check(config)
         with torch.device("meta"):  # nothing is drawn at random that is replaced at once
             model = cls.model_class(config)
-        fill(model, tensors)
-        return cls(model, label, threads)
+        fill(model, own)
+        whitening = _whitening({n: t for n, t in tensors.items() if n not in own}, config)
+        return cls(model, label, threads, whitening)
 
     @classmethod
     def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,6 +130,16 @@ class NetworkEncoder(ABC):
     def leading(self) -> int:
         """First dimensions that find relatives by themselves."""
         return self.dim
+
+    @property
+    def length_exponent(self) -> float:
+        """That of words where vectors are whitened.
+
+        What a mean over tokens differs by from the centre is the more by chance the fewer they
+        are: cosines fall with length as those of word counts do. Without whitening they are all
+        near 1, and differ by less than any factor would.
+        """
+        return 0.0 if self.whitening is None else WORD_EXPONENT
 
     @cached_property
     def content_hash(self) -> str:
@@ -185,7 +209,11 @@ class NetworkEncoder(ABC):
 
     def as_tensors(self) -> Tensors:
         """Return what `model.safetensors` holds."""
-        return {name: one.numpy() for name, one in self.model.state_dict().items()}
+        found = {name: one.detach().cpu().numpy() for name, one in self.model.state_dict().items()}
+        if self.whitening is not None:
+            beside = self.whitening.state_dict(prefix=PREFIX)
+            found |= {name: one.cpu().numpy() for name, one in beside.items()}
+        return found
 
 
 class NetworkMaker:
@@ -200,10 +228,12 @@ class NetworkMaker:
 
     def __init__(self, encoder: NetworkEncoder, device: str) -> None:
         self._encoder, self._lane = encoder, Lane(device)
-        self._model = encoder.model
+        self._model, self._whitening = encoder.model, encoder.whitening
         if self._lane.is_gpu:
             with self._lane.working():
                 self._model = copy.deepcopy(encoder.model).to(self._lane.device)
+                if encoder.whitening is not None:
+                    self._whitening = copy.deepcopy(encoder.whitening).to(self._lane.device)
 
     def make(self, batch: SequenceBatch) -> Handed:
         """Return (n, dim) float32 for another lane; does not wait until it is complete."""
@@ -215,7 +245,7 @@ class NetworkMaker:
                 counts = self._lane.upload(np.bincount(owner, minlength=len(kept)))
                 # No division by the number of tokens: the mean has the direction of the sum.
                 sums = torch.segment_reduce(self._sums(pieces), "sum", lengths=counts)
-                vectors[self._lane.upload(kept)] = functional.normalize(sums)
+                vectors[self._lane.upload(kept)] = directions(sums, self._whitening)
             return self._lane.hand_over(vectors)
 
     def fetch(self, made: Handed) -> Float32:
@@ -252,6 +282,21 @@ def fill(model: PreTrainedModel, tensors: Tensors) -> None:
     check_tensors(tensors, expected)
     copied = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
     model.load_state_dict(copied, assign=True)
+
+
+def _whitening(tensors: Tensors, config: Any) -> Whitening | None:
+    if not tensors:
+        return None
+    dim = int(config.hidden_size)
+    expected = {"centre": ("float32", (dim,)), "axes": ("float32", (dim, dim))}
+    check_tensors(tensors, {PREFIX + name: about for name, about in expected.items()})
+    return Whitening(*(torch.from_numpy(tensors[PREFIX + name].copy()) for name in expected))
+
+
+def directions(sums: Tensor, whitening: Whitening | None) -> Tensor:
+    """Return (n, dim) float32 of length 1: where sums point, whitened where that is known."""
+    found = functional.normalize(sums)
+    return found if whitening is None else whitening(found)
 
 
 def masked_sum(states: Tensor, mask: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from seqsearch.dna.words import (
     weight_of,
 )
 from seqsearch.encoders.base import (
+    WORD_EXPONENT,
     Piece,
     Tensors,
     WordSketch,
@@ -71,6 +72,7 @@ class Spectrum:
     family: ClassVar[str] = "spectrum"
     max_length: ClassVar[int | None] = None
     device: ClassVar[str] = "cpu"
+    length_exponent: ClassVar[float] = WORD_EXPONENT
 
     def __post_init__(self) -> None:
         weight_of(self.pattern)

@@ -16,7 +16,7 @@ from seqsearch.encoders.registry import load_encoder
 from seqsearch.index.store import IndexStore
 from seqsearch.search.align import Alignments
 from seqsearch.search.candidates import Candidates, align_candidates
-from seqsearch.search.rank import LENGTH_EXPONENT, correct_for_length, order_by
+from seqsearch.search.rank import correct_for_length, order_by
 from seqsearch.search.retrieve import ExactRetriever
 from seqsearch.search.vote import EXPONENT, SOFTENING, vote
 from seqsearch.tables import Bool, Float32, Int32, Int64
@@ -84,7 +84,7 @@ def ask(
     store: IndexStore,
     *,
     fragment: int = 0,
-    length_exponent: float = LENGTH_EXPONENT,
+    length_exponent: float | None = None,
     sample: int = 2000,
     seed: int = 0,
 ) -> Iterator[Asked]:
@@ -98,8 +98,8 @@ def ask(
     store : IndexStore
     fragment : int
         Bases that the queries are cut to; 0: whole.
-    length_exponent : float
-        How far similarities are corrected for length.
+    length_exponent : float, optional
+        How far similarities are corrected for length; the encoder's if not given.
     sample, seed : int
     """
     rng = np.random.default_rng(seed)
@@ -189,14 +189,14 @@ def _is_held(store: IndexStore, rows: Int64) -> Bool:
 
 
 def _candidates(
-    store: IndexStore, batch: SequenceBatch, length_exponent: float
+    store: IndexStore, batch: SequenceBatch, length_exponent: float | None
 ) -> tuple[Int64, Float32]:
     vectors = load_encoder(store.encoder_folder).encode(batch)
     found, cosines = ExactRetriever(store).search(vectors, min(DEPTH, len(store.live_rows)))
+    exponent = store.length_exponent if length_exponent is None else length_exponent
     return correct_for_length(
-        found, cosines, batch.lengths, store.spans.lengths, store.vector_keys,
-        exponent=length_exponent,
-    )  # fmt: skip
+        found, cosines, batch.lengths, store.spans.lengths, store.vector_keys, exponent
+    )
 
 
 def _without_kin(

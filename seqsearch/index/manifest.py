@@ -39,7 +39,8 @@ class Manifest:
     ranks : tuple of str
         Highest first.
     encoder : dict
-        name, sha256, dim, and its folder inside the index.
+        name, sha256, dim, and its folder inside the index; length_exponent, which older
+        indexes lack.
     segments : tuple of dict
         name, first_row, rows; a row's number is its place in the segment plus first_row.
     removed : str

@@ -21,6 +21,8 @@ from seqsearch.memory import available_memory
 from seqsearch.tables import Float32, Int32, Int64, advise, to_numpy
 from seqsearch.taxonomy import Taxonomy
 
+UNTOLD_EXPONENT = 0.2  # that of words, with which older indexes were calibrated, all of them
+
 
 class IndexStore:
     """One state of an index. Later writers do not disturb it.
@@ -67,6 +69,11 @@ class IndexStore:
     def encoder_folder(self) -> Path:
         """The encoder that made the vectors."""
         return self.folder / str(self.manifest.encoder["folder"])
+
+    @property
+    def length_exponent(self) -> float:
+        """Power of the lengths' quotient that cosines are multiplied with, as its encoder says."""
+        return float(self.manifest.encoder.get("length_exponent", UNTOLD_EXPONENT))
 
     @property
     def rows(self) -> int:

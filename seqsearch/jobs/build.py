@@ -347,5 +347,6 @@ def _save_encoder(
         "name": encoder.name,
         "sha256": encoder.content_hash,
         "dim": encoder.dim,
+        "length_exponent": encoder.length_exponent,
         "folder": name,
     }

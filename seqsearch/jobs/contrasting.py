@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
 from seqsearch.errors import SettingsError
 from seqsearch.jobs.training import (
@@ -61,6 +62,7 @@ def train_contrastive(
     def learning_of() -> tuple[Recipe, Learning]:
         from seqsearch.training.batches import Batches  # noqa: PLC0415  torch is an extra
         from seqsearch.training.contrasting import BagBody, Contrasting, NetworkBody  # noqa: PLC0415
+        from seqsearch.training.vectors import whitened  # noqa: PLC0415
 
         if recipe.family == BAG and run.start is not None:
             raise SettingsError("from", str(run.start), f"nothing with the recipe {recipe.name}")
@@ -74,13 +76,15 @@ def train_contrastive(
         def right(encoder: Encoder) -> float:
             return mean_right(nearest(encoder, sets, splits)[0])
 
+        def body_of() -> Body:
+            if network is None:
+                return BagBody(recipe, label, run.threads)
+            learned = [one.batch.take(split.train) for one, split in zip(sets, splits, strict=True)]
+            begun = whitened(network(), SequenceBatch.concatenate(learned), recipe.seed)
+            return NetworkBody(begun, label, run.threads)
+
         def task_of() -> Contrasting:
-            body: Body = (
-                BagBody(recipe, label, run.threads)
-                if network is None
-                else NetworkBody(network(), label, run.threads)
-            )
-            return Contrasting(body, batches, recipe, right)
+            return Contrasting(body_of(), batches, recipe, right)
 
         def measure(_: Any, encoder: Encoder) -> Figures:
             return measured(encoder)

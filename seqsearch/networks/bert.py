@@ -19,6 +19,8 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from seqsearch.networks.whitening import PREFIX
+
 LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 
 
@@ -31,6 +33,9 @@ class BertNetwork(PreTrainedModel):  # type: ignore[no-untyped-call]  # a hook o
         With the settings of transformers' BertConfig, and `position_embedding_type`: absolute, or
         relative_key.
     """
+
+    # What encoders have beside it; not a ClassVar, for it is none in transformers.
+    _keys_to_ignore_on_load_unexpected = [PREFIX]  # noqa: RUF012
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)

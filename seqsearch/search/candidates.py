@@ -105,7 +105,13 @@ def _corrected(
 ) -> tuple[Int64, Float32]:
     """Return vectors and similarities, best first; of a window its own length counts."""
     return correct_for_length(
-        near, cosines, batch.lengths, store.spans.lengths, store.vector_keys, threads
+        near,
+        cosines,
+        batch.lengths,
+        store.spans.lengths,
+        store.vector_keys,
+        store.length_exponent,
+        threads,
     )
 
 

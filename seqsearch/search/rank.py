@@ -10,9 +10,6 @@ from seqsearch.search.compare import order_by_similarity
 from seqsearch.tables import Float32, Int32, Int64
 from seqsearch.threads import resolve_threads, spread
 
-# A cosine of word counts falls where lengths differ, though one sequence lies within the other: for
-# random words by the root of the quotient. Chosen on held-out references (scripts/tune_vote.py).
-LENGTH_EXPONENT = 0.2
 MOST_LONGER = 8  # quotients above count as this: what is far longer shares words by chance
 # They keep the distances of `score` from 0, where each would hide the other. Chosen on held-out
 # references, as its form is (scripts/tune_rank.py).
@@ -25,8 +22,8 @@ def correct_for_length(
     query_lengths: Int64,
     reference_lengths: Int32,
     keys: UInt64,
+    exponent: float,
     threads: int = 0,
-    exponent: float = LENGTH_EXPONENT,
 ) -> tuple[Int64, Float32]:
     """Turn cosines into similarities, and order the candidates by them.
 
@@ -43,8 +40,9 @@ def correct_for_length(
         Of a long reference what its window has.
     keys : (vectors of the index,) uint64
         Decide between equal similarities, the smaller first.
-    threads : int
     exponent : float
+        The encoder's.
+    threads : int
 
     Returns
     -------

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
@@ -81,7 +80,7 @@ class NetworkBody:
 
     def vectors(self, module: nn.Module, inputs: Pieces) -> Tensor:
         """Return (n, dim) float32, L2-normalised."""
-        return functional.normalize(module(inputs.ids, inputs.mask, inputs.counts))
+        return self.module.directions(module(inputs.ids, inputs.mask, inputs.counts))
 
     def encoder(self) -> Encoder:
         """Return the encoder as it is now."""

@@ -22,7 +22,14 @@ from seqsearch.training.order import Order
 from seqsearch.training.recipe import UNCHANGED, Finetuning
 from seqsearch.training.split import Split
 from seqsearch.training.validation import CELLS, Cell, mean_right
-from seqsearch.training.vectors import Pieces, VectorModel, copied, in_any_frame, pieces_of
+from seqsearch.training.vectors import (
+    Pieces,
+    VectorModel,
+    copied,
+    in_any_frame,
+    pieces_of,
+    whitened,
+)
 
 AT_ONCE = 256  # sequences named at once after the training
 UNKNOWN = -1
@@ -221,7 +228,11 @@ class Naming:
 
     def encoder(self) -> Encoder:
         """Return the encoder as it is now, a copy."""
-        return copied(self._like, self._label, self._threads)
+        done = copied(self._like, self._label, self._threads)
+        if self._frozen is not None:
+            return done
+        device = next(self.model.parameters()).device
+        return whitened(done, self._batch, self._recipe.seed, device)
 
     @torch.no_grad()
     def cells(self) -> list[Cell]:

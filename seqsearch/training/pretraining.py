@@ -21,7 +21,7 @@ from seqsearch.training.masking import IGNORED, Hidden, hide_single, hide_spans,
 from seqsearch.training.order import Order
 from seqsearch.training.recipe import Pretraining
 from seqsearch.training.unigram import Unigram
-from seqsearch.training.vectors import copied, in_any_frame
+from seqsearch.training.vectors import copied, in_any_frame, whitened
 
 HELD, COUNTED = 1000, 50_000  # pieces at most that validation asks for, and its baseline knows
 AT_ONCE = 32  # pieces that are validated at once
@@ -215,7 +215,9 @@ class Guessing:
 
     def encoder(self) -> Encoder:
         """Return the encoder as it is now, a copy."""
-        return copied(self._like, self._label, self._threads)
+        done = copied(self._like, self._label, self._threads)
+        device = next(self.model.parameters()).device
+        return whitened(done, self._pieces, self._recipe.seed, device)
 
     @torch.no_grad()
     def guess(self, *, with_unigram: bool = True) -> Guess:

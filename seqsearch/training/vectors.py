@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from inspect import get_annotations
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.windows import pieces
 from seqsearch.encoders.base import Encoder, family_class
-from seqsearch.encoders.network import NetworkEncoder
+from seqsearch.encoders.network import NetworkEncoder, directions
 from seqsearch.errors import SettingsError
+from seqsearch.networks.whitening import POWER, Whitening
 from seqsearch.tables import Int64
+
+SAMPLE = 1000  # sequences that tell how vectors are whitened
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class VectorModel(nn.Module):
 
     def __init__(self, encoder: NetworkEncoder) -> None:
         super().__init__()
-        self.network = encoder.model
+        self.network, self.whitening = encoder.model, encoder.whitening
         self.like = encoder
         self._rest()
 
@@ -85,6 +88,10 @@ class VectorModel(nn.Module):
         """Return (n, dim) float32: sums over the tokens of all pieces of each sequence."""
         sums = self.like.summed(self.network, ids, mask).float()
         return torch.segment_reduce(sums, "sum", lengths=counts)
+
+    def directions(self, sums: Tensor) -> Tensor:
+        """Return (n, dim) float32: the encoder's vectors of these sums."""
+        return directions(sums, self.whitening)
 
     def encoder(self, label: str, threads: int) -> Encoder:
         """Return the encoder as it is now, a copy."""
@@ -100,13 +107,41 @@ class VectorModel(nn.Module):
             one.grad = None
 
 
-def copied(encoder: NetworkEncoder, label: str, threads: int) -> Encoder:
+def copied(encoder: NetworkEncoder, label: str, threads: int) -> NetworkEncoder:
     """Return an encoder with the tensors as they are now, on the CPU."""
-    tensors = {
-        name: one.detach().cpu().numpy().copy() for name, one in encoder.model.state_dict().items()
-    }
+    tensors = {name: one.copy() for name, one in encoder.as_tensors().items()}
     config = encoder.as_config() | {"label": label}
-    return cast(Encoder, type(encoder).from_saved(config, tensors, threads))
+    return type(encoder).from_saved(config, tensors, threads)
+
+
+def whitened(
+    encoder: NetworkEncoder,
+    batch: SequenceBatch,
+    seed: int,
+    device: torch.device | str = "cpu",
+    power: float = POWER,
+) -> NetworkEncoder:
+    """Return an encoder with the whitening of what its network makes of sequences.
+
+    Parameters
+    ----------
+    encoder : NetworkEncoder
+    batch : SequenceBatch
+        Of these at most `SAMPLE` are looked at, or twice as many as there are dimensions.
+    seed : int
+        Draws them.
+    device : torch.device or str
+        Where their vectors are made.
+    power : float
+        As `Whitening` has it.
+    """
+    most = max(SAMPLE, 2 * encoder.dim)
+    rows = np.random.default_rng(seed).permutation(len(batch))[:most]
+    sample = batch.take(np.sort(rows))
+    cls, about = type(encoder), (encoder.model, encoder.label, encoder.threads)
+    maker = cls(*about).maker(str(device))
+    vectors = maker.fetch(maker.make(sample.take(np.flatnonzero(encoder.encodable(sample)))))
+    return cls(*about, Whitening.of(vectors, power))
 
 
 def fresh(family: str, settings: dict[str, Any], label: str) -> NetworkEncoder:

@@ -81,7 +81,8 @@ def test_vectors_are_those_of_the_cpu(
 def test_the_rest_is_the_encoders_own(tmp_path) -> None:
     encoder, batch = load_encoder(DEFAULT_ENCODER), hard_batch()
     made = DeviceEncoder(encoder, ("cpu",))
-    for name in ("name", "dim", "max_length", "leading", "is_strand_free", "content_hash"):
+    names = ("name", "dim", "max_length", "leading", "is_strand_free", "length_exponent")
+    for name in (*names, "content_hash"):
         assert getattr(made, name) == getattr(encoder, name)
     np.testing.assert_array_equal(made.encodable(batch), encoder.encodable(batch))
     assert made.why_not() == encoder.why_not()

@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.barcodebert import BarcodeBert, BarcodeBertConfig
-from seqsearch.encoders.base import Tensors, make_encoder
+from seqsearch.encoders.base import WORD_EXPONENT, Tensors, make_encoder
 from seqsearch.encoders.cnn import Cnn, CnnConfig
 from seqsearch.encoders.device import DeviceEncoder
 from seqsearch.encoders.hybrid import Hybrid
@@ -27,6 +27,7 @@ from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.errors import FolderError, MissingExtraError, SettingsError
 from seqsearch.jobs.placing import placed
 from seqsearch.networks.pairs import train_pairs
+from seqsearch.networks.whitening import Whitening
 
 SMALL = {"hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3}
 SMALL |= {"intermediate_size": 20, "max_position_embeddings": 40}
@@ -221,6 +222,50 @@ def test_vectors_are_those_of_the_definition(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_whitened_vectors_are_those_of_the_definition(name: str, tmp_path: Path) -> None:
+    encoder, batch = random_encoder(name), some_batch(200)
+    plain, seen = encoder.encode(batch).astype(np.float64), encoder.encodable(batch)
+    encoder.whitening = Whitening.of(plain[seen].astype(np.float32))
+    encoder.save(tmp_path)
+    loaded = load_encoder(tmp_path)
+    saved = loaded.as_tensors()
+    centre, axes = saved["whitening.centre"], saved["whitening.axes"]
+    np.testing.assert_allclose(centre, plain[seen].mean(0), atol=1e-6)
+    expected = (plain[seen] - centre) @ axes.astype(np.float64)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    vectors = loaded.encode(batch)
+    assert not vectors[~seen].any()
+    np.testing.assert_allclose(vectors[seen], expected, atol=1e-4)
+    placed = DeviceEncoder(loaded, ("cpu", "cpu"))
+    np.testing.assert_allclose(placed.encode(batch), vectors, atol=1e-4)
+    assert loaded.content_hash == encoder.content_hash != random_encoder(name).content_hash
+    assert loaded.length_exponent == WORD_EXPONENT
+    assert random_encoder(name).length_exponent == 0
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_widths_become_powers_of_themselves(power: float) -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(1, 1, (5000, 6)) * [3, 1, 0.5, 0.2, 0.1, 0]  # none in the last direction
+    whitening = Whitening.of(vectors.astype(np.float32), power)
+    moved = (vectors - whitening.centre.numpy()) @ whitening.axes.numpy()
+    widths = np.sqrt(np.linalg.eigvalsh(np.cov(vectors.T, bias=True)).clip(0))
+    found = np.cov(moved.T, bias=True)
+    expected = np.where(widths > 1e-6, widths ** (1 - power), 0)
+    np.testing.assert_allclose(np.sqrt(np.diag(found).clip(0)), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found - np.diag(np.diag(found)), 0, atol=1e-4)
+    lengths = np.linalg.norm(whitening(torch.from_numpy(vectors.astype(np.float32))), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-6)
+
+
+def test_a_whitening_that_does_not_fit_is_told() -> None:
+    encoder = random_encoder("cnn")
+    tensors = encoder.as_tensors() | {"whitening.centre": np.zeros(9, np.float32)}
+    with pytest.raises(ValueError, match=r"whitening.axes is missing; whitening.centre is float32"):
+        make_encoder(encoder.as_config(), tensors, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_saved_is_loaded(name: str, tmp_path: Path) -> None:
     encoder, batch = random_encoder(name), some_batch()
     encoder.save(tmp_path)
@@ -235,8 +280,10 @@ def test_what_is_saved_is_loaded(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_transformers_reads_the_folder(name: str, tmp_path: Path) -> None:
     encoder = random_encoder(name)
+    encoder.whitening = Whitening.of(np.eye(12, dtype=np.float32))
     encoder.save(tmp_path / "ours")
-    model = AutoModel.from_pretrained(tmp_path / "ours")
+    model, report = AutoModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert type(model) is type(encoder.model)
     model.save_pretrained(tmp_path / "theirs")
     again = AutoModel.from_pretrained(tmp_path / "theirs")
@@ -278,6 +325,7 @@ def test_hybrids_of_networks_run_on_the_cpu() -> None:
     hybrid = Hybrid((random_encoder("cnn"), Spectrum("1111", 64)), (0.5, 0.5), "test")
     vectors = hybrid.encode(some_batch())
     assert np.allclose(np.linalg.norm(vectors[hybrid.encodable(some_batch())], axis=1), 1)
+    assert hybrid.length_exponent == WORD_EXPONENT
     with pytest.raises(
         SettingsError, match=r"^device is 'cpu': expected cpu, because test-d12 is no sum"
     ):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
+from seqsearch.encoders.spectrum import Spectrum
+from seqsearch.index.store import IndexStore
+from seqsearch.runs.results import PLUS
+from seqsearch.search.candidates import find_candidates
 from seqsearch.search.orient import orient
 from seqsearch.search.rank import (
-    LENGTH_EXPONENT,
     MOST_LONGER,
     correct_for_length,
     order_by,
     score,
 )
+from seqsearch.search.retrieve import ExactRetriever
 
 
 def batch_of(texts: list[str]) -> SequenceBatch:
@@ -27,7 +34,8 @@ def random_dna(rng: np.random.Generator, length: int) -> str:
     return "".join(rng.choice(list("ACGT"), length))
 
 
-def test_similarity_is_the_cosine_times_a_power_of_the_lengths_quotient() -> None:
+@pytest.mark.parametrize("exponent", [0.2, 0.5])
+def test_similarity_is_the_cosine_times_a_power_of_the_lengths_quotient(exponent: float) -> None:
     rng = np.random.default_rng(1)
     lengths = rng.integers(50, 3000, 40).astype(np.int32)
     rows = np.array([rng.permutation(40)[:12] for _ in range(30)])
@@ -35,13 +43,13 @@ def test_similarity_is_the_cosine_times_a_power_of_the_lengths_quotient() -> Non
     rows[:5, 9:], cosines[:5, 9:] = -1, 0
     queries = rng.integers(50, 3000, 30)
     keys = rng.permutation(40).astype(np.uint64)
-    found, similarities = correct_for_length(rows, cosines, queries, lengths, keys)
+    found, similarities = correct_for_length(rows, cosines, queries, lengths, keys, exponent)
     for i in range(30):
         expected = []
         for row, cosine in zip(rows[i], cosines[i], strict=True):
             if row >= 0:
                 longer, shorter = max(queries[i], lengths[row]), min(queries[i], lengths[row])
-                factor = min(longer / shorter, MOST_LONGER) ** LENGTH_EXPONENT
+                factor = min(longer / shorter, MOST_LONGER) ** exponent
                 value = min(1.0, float(cosine) * factor)
                 expected.append((-round(value, 6), keys[row], row))
         expected.sort()
@@ -57,10 +65,32 @@ def test_equal_lengths_and_exponent_0_change_nothing() -> None:
     keys = np.array([5, 7, 1], np.uint64)
     for lengths, exponent in (([80, 80, 80], 0.2), ([20, 90, 400], 0.0)):
         found, similarities = correct_for_length(
-            rows, cosines, np.array([80]), np.array(lengths, np.int32), keys, exponent=exponent
+            rows, cosines, np.array([80]), np.array(lengths, np.int32), keys, exponent
         )
         assert found.tolist() == [[2, 0, 1]]
         np.testing.assert_array_equal(similarities, cosines)
+
+
+@pytest.mark.parametrize("exponent", [None, 0.0, 0.2, 0.5])
+def test_the_exponent_is_what_the_index_has_of_its_encoder(
+    index_folder: Path, exponent: float | None
+) -> None:
+    built = IndexStore.open(index_folder)
+    assert built.length_exponent == Spectrum().length_exponent == 0.2
+    about = {key: one for key, one in built.manifest.encoder.items() if key != "length_exponent"}
+    if exponent is not None:
+        about["length_exponent"] = exponent
+    store = IndexStore(index_folder, replace(built.manifest, encoder=about))
+    cut = [store.sequences(np.arange(30)).sequence(i)[: 60 + 10 * i] for i in range(30)]
+    batch = batch_of(cut)
+    vectors, retriever = Spectrum().encode(batch), ExactRetriever(store)
+    found = find_candidates(batch, {PLUS: vectors}, retriever, store, 10)
+    near, cosines = retriever.search(vectors, 10)
+    longer = np.maximum(batch.lengths[:, None], store.lengths[near])
+    quotient = longer / np.minimum(batch.lengths[:, None], store.lengths[near])
+    power = 0.2 if exponent is None else exponent  # older indexes do not say
+    expected = np.minimum(cosines * np.minimum(quotient, MOST_LONGER) ** power, 1)
+    np.testing.assert_allclose(found.similarities, -np.sort(-expected), atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

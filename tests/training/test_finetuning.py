@@ -30,7 +30,7 @@ from seqsearch.training.finetuning import Classes, Naming, summed_loss
 from seqsearch.training.labelled import LabelledSet, read_labelled
 from seqsearch.training.recipe import Contrastive, Finetuning, Recipe
 from seqsearch.training.validation import mean_right
-from seqsearch.training.vectors import VectorModel, fresh, pieces_of
+from seqsearch.training.vectors import VectorModel, fresh, pieces_of, whitened
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 TINY |= {"intermediate_size": 32, "max_position_embeddings": 200}
@@ -65,13 +65,15 @@ def some_batch(count: int = 12, seed: int = 0) -> SequenceBatch:
 
 
 @pytest.mark.parametrize("family", list(NETWORKS))
-def test_vectors_in_training_are_those_of_the_encoder(family: str) -> None:
+@pytest.mark.parametrize("is_whitened", [False, True])
+def test_vectors_in_training_are_those_of_the_encoder(family: str, is_whitened: bool) -> None:
     torch.manual_seed(1)
-    encoder = fresh(family, NETWORKS[family], "test")
-    batch = some_batch()
+    encoder, batch = fresh(family, NETWORKS[family], "test"), some_batch()
+    if is_whitened:
+        encoder = whitened(encoder, batch, seed=0)
     model, seen = VectorModel(encoder), pieces_of(encoder, batch)
     with torch.no_grad():
-        vectors = functional.normalize(model(seen.ids, seen.mask, seen.counts)).numpy()
+        vectors = model.directions(model(seen.ids, seen.mask, seen.counts)).numpy()
     known = encoder.encodable(batch)
     assert np.abs(vectors[known] - encoder.encode(batch)[known]).max() < 1e-5
     assert np.isfinite(vectors).all()

@@ -82,6 +82,9 @@ def test_it_learns_what_no_place_tells(tmp_path: Path) -> None:
     assert "single sequences of some.fasta, by a hash" in card
     state = json.loads((tmp_path / "encoder" / "training.json").read_text())
     assert state["guess"] == guess.as_dict()
+    # Whitened: vectors point all ways, where means over tokens would nearly all point one way.
+    vectors = load_encoder(tmp_path / "encoder").encode(read_unnamed(tmp_path / "some.fasta").batch)
+    assert abs((vectors @ vectors.T).mean()) < 0.1
 
 
 def test_barcodebert_is_asked_for_hidden_and_shown_kmers_in_any_frame() -> None:

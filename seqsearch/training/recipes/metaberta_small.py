@@ -13,6 +13,8 @@ NETWORK = metaberta.NETWORK | {
     "hidden_size": 128,
     "num_hidden_layers": 3,
     "intermediate_size": 256,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
 }
 DESCENT = replace(metaberta.DESCENT, warmup=100, eps=1e-8)
 

@@ -1,0 +1,71 @@
+"""Try powers of the whitening of networks: scripts/tune_whitening.py INDEX ENCODER...
+
+Percent right of the nearest reference, mean of five cells, on the development split of the index,
+whose taxa no recipe of seqsearch learns from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, cast
+
+import torch
+
+from seqsearch.dna.batch import SequenceBatch
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.network import NetworkEncoder
+from seqsearch.encoders.registry import load_encoder
+from seqsearch.networks.whitening import Whitening
+from seqsearch.tables import Float32
+from seqsearch.training.labelled import read_labelled
+from seqsearch.training.split import development_split
+from seqsearch.training.validation import mean_right, validate
+from seqsearch.training.vectors import whitened
+
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Known:
+    """Vectors of a network, made once for each batch, then whitened in one way or another."""
+
+    def __init__(self, encoder: NetworkEncoder) -> None:
+        encoder.whitening = None
+        self.whitening: Whitening | None = None
+        self._encoder = encoder
+        self._made: dict[bytes, Float32] = {}
+
+    def encode(self, batch: SequenceBatch) -> Float32:
+        """Return (n, dim) float32."""
+        key = batch.bytes.tobytes()
+        if key not in self._made:
+            self._made[key] = self._encoder.encode(batch)
+        plain = self._made[key]
+        if self.whitening is None:
+            return plain
+        made: Any = self.whitening(torch.from_numpy(plain))
+        return cast(Float32, made.numpy())
+
+
+def main() -> None:
+    """Print a line for each encoder and power."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("index")
+    parser.add_argument("encoders", nargs="+", help="folders of networks")
+    options = parser.parse_args()
+    labelled = read_labelled(options.index)
+    split = development_split(labelled)
+    learned = labelled.batch.take(split.train)
+    print("encoder\tpower\twhole\tcut")
+    for folder in options.encoders:
+        encoder = cast(NetworkEncoder, load_encoder(folder))
+        known = Known(encoder)
+        for power in (None, *POWERS):
+            if power is not None:
+                known.whitening = whitened(encoder, learned, 0, power=power).whitening
+            whole, cut = validate(cast(Encoder, known), labelled, split)
+            told = "none" if power is None else f"{power:g}"
+            print(f"{folder}\t{told}\t{mean_right(whole):.1f}\t{mean_right(cut):.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
