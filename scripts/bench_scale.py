@@ -28,6 +28,7 @@ from seqsearch.evaluation.measure import measure
 from seqsearch.evaluation.peers import BenchLibrary, read_library
 from seqsearch.evaluation.speed import TOOLS, Job, compare_speeds
 from seqsearch.index.store import IndexStore
+from seqsearch.jobs.hiding import CANDIDATES
 from seqsearch.jobs.inspecting import describe_index
 from seqsearch.scoring.marks import mark, score
 from seqsearch.search.retrieve import ExactRetriever, open_retriever
@@ -103,7 +104,7 @@ def print_recall(library: BenchLibrary, index: Path, threads: int) -> None:
     reads = SequenceBatch.concatenate([one.batch for one in read_sequences(str(library.reads))])
     vectors = load_encoder(str(index / "encoder")).encode(reads)
     tenth = ExactRetriever(store, threads).search(vectors, TEN)[1][:, TEN - 1 :]
-    found = open_retriever(store, threads).search(vectors, TEN)[1] >= tenth - 1e-6
+    found = open_retriever(store, threads).search(vectors, CANDIDATES)[1][:, :TEN] >= tenth - 1e-6
     asked = library.truth.take(pc.index_in(reads.ids, value_set=library.truth["id"]))
     of_set = asked["set"].to_numpy(zero_copy_only=False)
     parts = [f"{name} {100 * found[of_set == name].mean():.1f}" for name in np.unique(of_set)]
