@@ -110,9 +110,22 @@ def compare_speeds(job: Job, *, ours: int, theirs: int, tools: Sequence[str]) ->
         asked = queries.slice(0, min(ours, theirs)).ids.to_pylist()  # the same for every tool
         asked = [name for name in asked if truth.get(name) in known]
         right = sum(found.get(name) == truth[name] for name in asked)
-        rate = (count - FEW) / max(seconds[1] - seconds[0], 1e-9)
-        startup = max(seconds[0] - FEW / rate, 0.0)
+        startup, rate = start_and_rate(seconds[0], seconds[1], count)
         yield Speed(tool, count, startup, rate, 100 * right / len(asked))
+
+
+def start_and_rate(few: float, many: float, count: int) -> tuple[float, float]:
+    """Return the seconds of the start and the queries a second after it.
+
+    Both are nan where `FEW` queries took no less time than `count` did: noise is no speed.
+
+    >>> start_and_rate(3.0, 4.0, FEW + 100)
+    (2.5, 100.0)
+    """
+    if many <= few:
+        return float("nan"), float("nan")
+    rate = (count - FEW) / (many - few)
+    return max(few - FEW / rate, 0.0), rate
 
 
 def distinct_queries(batch: SequenceBatch, count: int, seed: int = 0) -> SequenceBatch:

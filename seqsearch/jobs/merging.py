@@ -55,7 +55,8 @@ def spill_again(store: IndexStore, spill: Spill, labels: pa.Table) -> None:
     """Spill rows of an index with some of their labels, which are ordered by row."""
     every = to_numpy(labels["row"])
     bases = np.cumsum(store.lengths[every], dtype=np.int64)  # copied, label by label
-    part = np.maximum(bases // BASES, np.arange(len(every)) // spill.memory.lines)
+    # A sum, so that it changes where either does.
+    part = bases // BASES + np.arange(len(every)) // spill.memory.lines
     for start, stop in pairwise([*np.flatnonzero(np.diff(part, prepend=-1)), len(every)]):
         rows, place = np.unique(every[start:stop], return_inverse=True)
         batch = store.sequences(rows, named=False).take(place)

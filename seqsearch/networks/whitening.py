@@ -12,7 +12,8 @@ from torch.nn import functional
 from seqsearch.tables import Float32
 
 PREFIX = "whitening."  # of its tensors, where they stand beside those of a network
-# 1 would whiten, 0 only centre. Chosen on held-out references (scripts/tune_whitening.py).
+# 1 would whiten, 0 only centre. Chosen on held-out references; others can be tried with
+# scripts/tune_whitening.py.
 POWER = 0.5
 NARROWEST = 1e-3  # of the widest direction: below it there is only rounding to be widened
 

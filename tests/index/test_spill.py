@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -185,3 +188,25 @@ def test_vectors_go_on_where_they_were(
     asked.clear()
     assert np.array_equal(write(8), whole)
     assert asked == [9, 10, 11]
+
+
+def test_ctrl_c_while_labels_are_sorted_is_ctrl_c(tmp_path: Path) -> None:
+    own = Spill(tmp_path / "spill", tmp_path / "segment", MEMORY)
+    with closing(own):
+        add(own, [("ACGT", ("a", "one.fasta", "Apis", None))])
+        own.finish()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt_a_query(own)
+
+
+def interrupt_a_query(own: Spill) -> None:
+    """Press Ctrl-C while DuckDB is at something that takes seconds."""
+    stop = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest-xdist ignores it
+    try:
+        with own._database() as connection:
+            stop.start()
+            many = "range(200000)"
+            connection.execute(f"SELECT sum(a.range * b.range) FROM {many} a, {many} b")
+    finally:
+        signal.signal(signal.SIGINT, before)
