@@ -73,6 +73,9 @@ class BarcodeBertConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # a
         token, and a first token of number 0.
     bases : int
         What is looked at of a sequence.
+    has_all_frames : bool
+        A vector is the mean over the tokens of all k reading frames, which takes k times as long;
+        otherwise, as in the paper, of that which the first base begins.
     pairs : str
         Byte pairs in the place of k-mers, as the JSON of their tokenizer; empty: k-mers.
     """
@@ -83,6 +86,7 @@ class BarcodeBertConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # a
     has_n: bool = False
     is_workshop: bool = False
     bases: int = BASES
+    has_all_frames: bool = False
     pairs: str = ""
     vocab_size: int = 258
     hidden_size: int = 768
@@ -120,6 +124,7 @@ class BarcodeBert(NetworkEncoder):
     family: ClassVar[str] = "barcodebert"
     model_class = BarcodeBertModel
     config_class = BarcodeBertConfig
+    added: ClassVar[Mapping[str, Any]] = {"has_all_frames": False}
 
     @classmethod
     def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +196,18 @@ class BarcodeBert(NetworkEncoder):
         """Reading frames of the k-mers."""
         return 1 if self.config.pairs else self.config.k
 
+    def averaged(self, batch: SequenceBatch) -> tuple[SequenceBatch, Int64]:
+        """Return sequences in every reading frame in which they have a token, where all count."""
+        config = self.config
+        if not config.has_all_frames:
+            return self.cut(batch)
+        owner = np.repeat(np.arange(len(batch)), self.frames)
+        start = np.tile(np.arange(self.frames), len(batch))
+        end = np.minimum(batch.lengths, config.bases)[owner]
+        kept = (end - start >= config.k) | (start == 0)
+        owner, start, end = owner[kept], start[kept], end[kept]
+        return pieces(batch, owner, start, end), owner
+
     def widths(self, batch: SequenceBatch) -> Int64:
         """Return (n,) int64: bases of each sequence, or what it is padded to."""
         config = self.config
@@ -229,17 +246,20 @@ class BarcodeBert(NetworkEncoder):
         super().save(folder)
 
     def encodable(self, batch: SequenceBatch) -> Bool:
-        """Return (n,) bool: whether any k-mer in the first frame, or base of pairs, is known."""
+        """Return (n,) bool: whether a k-mer in a frame that counts, or base of pairs, is known."""
         config = self.config
         if config.pairs:
             return has_known(batch, nucleotide_vocabulary(), 1, config.bases)
-        return has_known(batch, config.vocabulary(), config.k, config.bases)
+        step = 1 if config.has_all_frames else config.k
+        return has_known(batch, config.vocabulary(), step, config.bases)
 
     def why_not(self) -> str:
         """Say what a sequence lacks that is not encodable."""
         k = self.config.k
         if self.config.pairs:
             return f"no known base among the first {self.config.bases}"
+        if self.config.has_all_frames:
+            return f"no {k} bases without an unknown one (too short, or N)"
         return f"no {k} bases without an unknown one, from a multiple of {k} on (too short, or N)"
 
 
@@ -278,6 +298,7 @@ def _network_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "has_n",
         "is_workshop",
         "bases",
+        "has_all_frames",
         "pairs",
     }
     return {name: config[name] for name in own if name in config}

@@ -65,6 +65,8 @@ class MetaBertaConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # a h
         Bases of a token, 3 to 6.
     bases : int
         Bases of a piece; longer sequences are cut into several.
+    distance_range : float
+        Standard deviation of the vectors of distances before anything is learned.
     """
 
     model_type = "metaberta"
@@ -81,6 +83,7 @@ class MetaBertaConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]  # a h
     max_position_embeddings: int = 200
     type_vocab_size: int = 2
     initializer_range: float = 0.02
+    distance_range: float = 0.02
     layer_norm_eps: float = 1e-12
     position_embedding_type: str = "relative_key"
 
@@ -107,6 +110,7 @@ class MetaBerta(NetworkEncoder):
     family: ClassVar[str] = "metaberta"
     model_class = MetaBertaModel
     config_class = MetaBertaConfig
+    added: ClassVar[Mapping[str, Any]] = {"distance_range": 0.02}
 
     @classmethod
     def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,5 +233,10 @@ def _network_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in expected.items():
         if config.get(name, value) != value:
             raise ValueError(f"{name} is {config[name]!r}, MetaBERTa has {value!r}")
-    own = get_annotations(MetaBertaConfig).keys() - {"k", "bases", "num_attention_heads"}
+    own = get_annotations(MetaBertaConfig).keys() - {
+        "k",
+        "bases",
+        "num_attention_heads",
+        "distance_range",
+    }
     return {name: config[name] for name in own if name in config}

@@ -38,10 +38,10 @@ CPU_BASES, GPU_BASES = 1 << 16, 1 << 19  # encoded at once, padding with them
 class NetworkEncoder(ABC):
     """An encoder whose vectors a network makes of tokens.
 
-    A vector is the mean over the tokens of a sequence, of all its pieces where it is cut into such,
-    normalised; then whitened, where a training of this package has found how. Sums of floats depend
-    in their last bits on what stands beside a sequence in a batch and on the device, so vectors do
-    too (a few 1e-7).
+    A vector is the mean over the tokens of a sequence, of all its pieces where it is cut into such
+    (or read in several frames), normalised; then whitened, where a training of this package has
+    found how. Sums of floats depend in their last bits on what stands beside a sequence in a batch
+    and on the device, so vectors do too (a few 1e-7).
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ class NetworkEncoder(ABC):
     config_class: ClassVar[type[PreTrainedConfig]]
     device: ClassVar[str] = "cpu"
     is_sum: ClassVar[bool] = True  # over tokens, so that a mean can be made of it
+    added: ClassVar[Mapping[str, Any]] = {}  # settings that older folders lack: what they were then
     is_strand_free: ClassVar[bool] = False
 
     def __init__(
@@ -75,7 +76,8 @@ class NetworkEncoder(ABC):
     @classmethod
     def from_saved(cls, config: dict[str, Any], tensors: Tensors, threads: int = 0) -> Self:
         """Make the encoder of a configuration and its tensors; raises as `make_encoder`."""
-        settings = {name: config[name] for name in get_annotations(cls.config_class)}
+        known = {**cls.added, **config}
+        settings = {name: known[name] for name in get_annotations(cls.config_class)}
         return cls.of(settings, tensors, str(config["label"]), threads)
 
     @classmethod
@@ -160,8 +162,12 @@ class NetworkEncoder(ABC):
         return NetworkMaker(self, device)
 
     def cut(self, batch: SequenceBatch) -> tuple[SequenceBatch, Int64]:
-        """Return what is encoded at once, and (p,) int64 the sequence of each, ascending."""
+        """Return what the network takes in at once, and (p,) int64 whose it is, ascending."""
         return batch, np.arange(len(batch))
+
+    def averaged(self, batch: SequenceBatch) -> tuple[SequenceBatch, Int64]:
+        """Return what vectors are means over, and (p,) int64 whose it is, ascending."""
+        return self.cut(batch)
 
     def widths(self, batch: SequenceBatch) -> Int64:
         """Return (n,) int64: bases that each sequence takes in the network, padding with them."""
@@ -238,7 +244,7 @@ class NetworkMaker:
     def make(self, batch: SequenceBatch) -> Handed:
         """Return (n, dim) float32 for another lane; does not wait until it is complete."""
         kept = np.flatnonzero(self._encoder.encodable(batch))
-        pieces, owner = self._encoder.cut(batch.take(kept))
+        pieces, owner = self._encoder.averaged(batch.take(kept))
         with self._lane.working(), torch.no_grad():
             vectors = torch.zeros((len(batch), self._encoder.dim), device=self._lane.device)
             if len(kept):

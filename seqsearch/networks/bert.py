@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, initialization
 from transformers.modeling_outputs import BaseModelOutput
 
 from seqsearch.networks.whitening import PREFIX
@@ -31,7 +31,7 @@ class BertNetwork(PreTrainedModel):  # type: ignore[no-untyped-call]  # a hook o
     ----------
     config : PreTrainedConfig
         With the settings of transformers' BertConfig, and `position_embedding_type`: absolute, or
-        relative_key.
+        relative_key, whose vectors are drawn with the deviation `distance_range`.
     """
 
     # What encoders have beside it; not a ClassVar, for it is none in transformers.
@@ -43,6 +43,13 @@ class BertNetwork(PreTrainedModel):  # type: ignore[no-untyped-call]  # a hook o
         layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.encoder = nn.ModuleDict({"layer": layers})
         self.post_init()  # type: ignore[no-untyped-call]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw weights as BERT does, those of distances as widely as the configuration says."""
+        if isinstance(module, Distances):
+            initialization.normal_(module.weight, std=self.config.distance_range)
+        else:
+            super()._init_weights(module)  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -89,6 +96,10 @@ class BertNetwork(PreTrainedModel):  # type: ignore[no-untyped-call]  # a hook o
         for layer in list(cast(nn.ModuleList, self.encoder["layer"]))[:layers]:
             found.append(layer(found[-1], hidden))
         return found
+
+
+class Distances(nn.Embedding):
+    """A vector for each distance between two places."""
 
 
 class Embeddings(nn.Module):
@@ -151,7 +162,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(size, size) for _ in range(3))
         self.distance_embedding = None
         if config.position_embedding_type == "relative_key":
-            self.distance_embedding = nn.Embedding(2 * self.farthest - 1, size // self.heads)
+            self.distance_embedding = Distances(2 * self.farthest - 1, size // self.heads)
 
     def forward(self, states: Tensor, hidden: Tensor | None) -> Tensor:
         """Return (n, length, hidden) float.

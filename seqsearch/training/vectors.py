@@ -18,12 +18,12 @@ from seqsearch.errors import SettingsError
 from seqsearch.networks.whitening import POWER, Whitening
 from seqsearch.tables import Int64
 
-SAMPLE = 1000  # sequences that tell how vectors are whitened
+SAMPLE = 2000  # sequences that tell how vectors are whitened
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Tokens of some sequences, of which each may be cut into several pieces.
+    """Tokens of some sequences, of which each may be several pieces, or read in several frames.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Pieces:
 
 
 def pieces_of(encoder: NetworkEncoder, batch: SequenceBatch) -> Pieces:
-    """Return what a network takes in of sequences."""
-    cut, owner = encoder.cut(batch)
-    tokens = encoder.tokens(cut)
+    """Return what a network takes in of sequences, for vectors of them."""
+    averaged, owner = encoder.averaged(batch)
+    tokens = encoder.tokens(averaged)
     # Attention over nothing but padding is not a number in bf16: pieces without a token are left
     # out, and the sum of such a sequence is zero.
     kept = np.flatnonzero(tokens.lengths > 0)

@@ -41,6 +41,10 @@ SETTINGS: dict[str, tuple[type[NetworkEncoder], Any]] = {
         BarcodeBert,
         BarcodeBertConfig(k=3, has_n=True, bases=100, vocab_size=127, **SMALL),
     ),
+    "barcodebert in all frames": (
+        BarcodeBert,
+        BarcodeBertConfig(k=4, bases=100, vocab_size=258, has_all_frames=True, **SMALL),
+    ),
     "barcodebert of the workshop": (
         BarcodeBert,
         BarcodeBertConfig(k=4, is_workshop=True, bases=100, vocab_size=259, **SMALL),
@@ -77,7 +81,7 @@ def some_batch(count: int = 30, seed: int = 1) -> SequenceBatch:
         "".join(rng.choice(list("ACGTNR"), int(rng.integers(0, 180)), p=weights))
         for _ in range(count)
     ]
-    texts += ["", "AC", "NNNNNNNNN", "ACGTACGTACGTAAC", "A" * 100, "C" * 43]
+    texts += ["", "AC", "NNNNNNNNN", "ACGTACGTACGTAAC", "A" * 100, "C" * 43, "NACGT", "NNNACGTAN"]
     return SequenceBatch.from_clean([""] * len(texts), [text.encode() for text in texts])
 
 
@@ -147,11 +151,15 @@ def barcode_vector(text: str, tensors: Tensors, config: Any) -> np.ndarray:
         return bert_states(PAIRS.encode(text).ids, tensors, config)[-1].mean(0)
     if config.is_workshop:
         text += "N" * (config.bases - len(text))
-    starts = range(0, len(text) - config.k + 1, config.k)
-    ids = [number.get(text[i : i + config.k], number["?"]) for i in starts]
-    if config.is_workshop:
-        ids = [0, *ids]
-    return bert_states(ids, tensors, config)[-1].mean(0)
+    found: list[np.ndarray] = []
+    for frame in range(config.k if config.has_all_frames else 1):
+        starts = range(frame, len(text) - config.k + 1, config.k)
+        ids = [number.get(text[i : i + config.k], number["?"]) for i in starts]
+        if config.is_workshop:
+            ids = [0, *ids]
+        if ids:
+            found.extend(bert_states(ids, tensors, config)[-1])
+    return np.mean(found, axis=0)
 
 
 def metaberta_vector(text: str, tensors: Tensors, config: Any) -> np.ndarray:
@@ -205,7 +213,7 @@ REFERENCES = {"barcodebert": barcode_vector, "metaberta": metaberta_vector, "cnn
 
 @pytest.mark.parametrize("name", NAMES)
 def test_vectors_are_those_of_the_definition(name: str) -> None:
-    encoder, batch = random_encoder(name), some_batch(6)
+    encoder, batch = random_encoder(name), some_batch(6)  # and what is short or has no base
     tensors = {key: one.astype(np.float64) for key, one in encoder.as_tensors().items()}
     vectors, seen = encoder.encode(batch), encoder.encodable(batch)
     assert vectors.dtype == np.float32
@@ -359,6 +367,40 @@ def test_odd_settings_are_told(
     (tmp_path / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(FolderError, match=sentence):
         load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["barcodebert", "metaberta"])
+def test_folders_without_the_newest_settings_are_read_as_they_were_meant(
+    name: str, tmp_path: Path
+) -> None:
+    encoder = random_encoder(name)
+    assert encoder.added
+    encoder.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    older = {key: value for key, value in config.items() if key not in encoder.added}
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    assert load_encoder(tmp_path).as_config() == config
+
+
+def test_all_frames_see_what_follows_a_lost_base() -> None:
+    rng = np.random.default_rng(4)
+    text = bytes(b"ACGT"[base] for base in rng.integers(0, 4, 100))
+    batch = SequenceBatch.from_clean(["whole", "short"], [text, text[1:]])
+    apart = {}
+    for name in ("barcodebert", "barcodebert in all frames"):
+        one, other = random_encoder(name).encode(batch)
+        apart[name] = float(np.linalg.norm(one - other))
+    assert apart["barcodebert in all frames"] < apart["barcodebert"] / 3
+
+
+def test_distances_are_drawn_as_widely_as_the_configuration_says() -> None:
+    settings = dict(k=3, bases=40, vocab_size=69, **SMALL)
+    model = MetaBerta.model_class(MetaBertaConfig(**settings, distance_range=1.0))
+    for name, one in model.state_dict().items():
+        if name.endswith("distance_embedding.weight"):
+            assert 0.9 < float(one.std()) < 1.1
+        elif name.endswith("embeddings.weight"):
+            assert 0.01 < float(one.std()) < 0.03
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

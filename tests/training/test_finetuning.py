@@ -64,11 +64,16 @@ def some_batch(count: int = 12, seed: int = 0) -> SequenceBatch:
     return SequenceBatch.from_clean([""] * count, [text.encode() for text in texts])
 
 
-@pytest.mark.parametrize("family", list(NETWORKS))
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [*((family, {}) for family in NETWORKS), ("barcodebert", {"has_all_frames": True})],
+)
 @pytest.mark.parametrize("is_whitened", [False, True])
-def test_vectors_in_training_are_those_of_the_encoder(family: str, is_whitened: bool) -> None:
+def test_vectors_in_training_are_those_of_the_encoder(
+    family: str, changes: dict[str, Any], is_whitened: bool
+) -> None:
     torch.manual_seed(1)
-    encoder, batch = fresh(family, NETWORKS[family], "test"), some_batch()
+    encoder, batch = fresh(family, NETWORKS[family] | changes, "test"), some_batch()
     if is_whitened:
         encoder = whitened(encoder, batch, seed=0)
     model, seen = VectorModel(encoder), pieces_of(encoder, batch)

@@ -278,7 +278,7 @@ def test_epochs_become_steps() -> None:
     recipe = changed_recipe("barcodebert", [], Pretraining)
     assert recipe.resolved(1000).steps == 35 * 1000 // 16 + 1
     assert recipe.resolved(1000, processes=4).steps == 547
-    assert changed_recipe("barcodebert-small", ["epochs=2"], Pretraining).resolved(80).steps == 20
+    assert changed_recipe("barcodebert-small", ["epochs=2"], Pretraining).resolved(160).steps == 20
     given = changed_recipe("barcodebert", [], Pretraining, steps=7).resolved(1000)
     assert (given.steps, given.epochs) == (7, 0)
     with pytest.raises(SettingsError, match="epochs is 2: expected nothing beside steps"):
