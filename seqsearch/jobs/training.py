@@ -182,6 +182,7 @@ def run_training(
         )
         if not is_first:  # the first one's model is everyone's
             return Training(folder, trained.encoder, trained.seconds)
+        run.progress("measure", recipe.steps, None)
         figures = learning.measure(task, trained.encoder)
         training = Training(folder, trained.encoder, trained.seconds, figures)
         _save(training, trained, recipe, learning, run)

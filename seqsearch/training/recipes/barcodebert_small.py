@@ -7,14 +7,11 @@ all begin at one place. Small networks bear a higher rate, and learn sooner from
 than BERT's .02, which is for 768 dimensions: .08 is about 1 over the root of 128. Few sequences a
 step give more steps in the same time. There is no dropout: a network this small does not learn by
 heart what it sees a few times, and without it a step takes half as long (random numbers are slow on
-a CPU, and keep attention off its fast path). Barcodes are not cropped where taxa are told apart:
-absolute positions make pieces of a barcode so unlike the whole that little else is learned in
-minutes.
+a CPU, and keep attention off its fast path).
 """
 
 from dataclasses import replace
 
-from seqsearch.training.augmentation import Augmentation
 from seqsearch.training.descent import Descent
 from seqsearch.training.recipes import barcodebert
 
@@ -55,6 +52,5 @@ CONTRASTIVE = replace(
     batch_size=32,
     steps=600,
     learning_rate=3e-4,
-    augmentation=Augmentation(crop=0),
     descent=replace(barcodebert.CONTRASTIVE.descent, warmup=50),
 )
