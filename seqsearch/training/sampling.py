@@ -58,6 +58,15 @@ def group_rows(labelled: LabelledSet, rows: Int64) -> Groups:
     )
 
 
+def one_of_each(labelled: LabelledSet, rows: Int64) -> Int64:
+    """Return the first of the rows of each lowest taxon, ascending; those without a name are left.
+
+    So a library is small enough for an encoder that is slow.
+    """
+    groups = group_rows(labelled, rows)
+    return np.sort(groups.rows[groups.start[:-1]])
+
+
 def draw_batch(groups: Groups, size: int, shared: float, rng: np.random.Generator) -> Int64:
     """Return (size,) int64 rows, two from each drawn group, neighbours in the result.
 

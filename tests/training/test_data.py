@@ -12,7 +12,7 @@ from seqsearch.errors import SettingsError
 from seqsearch.jobs.build import build_index
 from seqsearch.training.augmentation import Augmentation, augment
 from seqsearch.training.labelled import LabelledSet, read_labelled
-from seqsearch.training.sampling import draw_batch, group_rows
+from seqsearch.training.sampling import draw_batch, group_rows, one_of_each
 from seqsearch.training.split import SETS, development_split, draw, split_for
 
 SEQUENCES = ["ACGTACGTTTGACCA", "ACGTACGTTAGGCCA", "GGATTACACCTTAGA"]
@@ -90,6 +90,16 @@ def test_batches_hold_pairs_of_one_lowest_taxon(labelled: LabelledSet) -> None:
     assert (pairs[several, 0] != pairs[several, 1]).all()
     again = draw_batch(groups, 64, 0.5, np.random.default_rng(1))
     assert np.array_equal(drawn, again)
+
+
+def test_a_thinned_library_has_every_lowest_taxon_once(labelled: LabelledSet) -> None:
+    rows = development_split(labelled).references[::-1]
+    kept, species = one_of_each(labelled, rows), labelled.at("species")
+    assert len(kept) < len(rows)
+    assert (np.diff(kept) > 0).all()
+    assert np.isin(kept, rows).all()
+    named = species[kept][species[kept] >= 0]
+    assert sorted(named.tolist()) == np.unique(species[rows][species[rows] >= 0]).tolist()
 
 
 def test_shared_families_meet(labelled: LabelledSet) -> None:
