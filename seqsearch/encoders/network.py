@@ -145,8 +145,14 @@ class NetworkEncoder(ABC):
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of what decides the vectors."""
-        return config_hash(self.as_config() | {"tensors": tensors_hash(self.as_tensors())})
+        """SHA-256 of what decides the vectors.
+
+        Settings that older folders lack count only where they are not as they were then, so that
+        the hash in an index stays that of the encoder in it.
+        """
+        config, then = self.as_config(), self.added.items()
+        counted = {name: one for name, one in config.items() if (name, one) not in then}
+        return config_hash(counted | {"tensors": tensors_hash(self.as_tensors())})
 
     def encode(self, batch: SequenceBatch) -> Float32:
         """Return (n, dim) float32, L2-normalised; zeros where a sequence has nothing to be seen."""

@@ -16,7 +16,13 @@ from transformers import AutoModel, AutoTokenizer
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.barcodebert import BarcodeBert, BarcodeBertConfig
-from seqsearch.encoders.base import WORD_EXPONENT, Tensors, make_encoder
+from seqsearch.encoders.base import (
+    WORD_EXPONENT,
+    Tensors,
+    config_hash,
+    make_encoder,
+    tensors_hash,
+)
 from seqsearch.encoders.cnn import Cnn, CnnConfig
 from seqsearch.encoders.device import DeviceEncoder
 from seqsearch.encoders.hybrid import Hybrid
@@ -379,7 +385,17 @@ def test_folders_without_the_newest_settings_are_read_as_they_were_meant(
     config = json.loads((tmp_path / "config.json").read_text())
     older = {key: value for key, value in config.items() if key not in encoder.added}
     (tmp_path / "config.json").write_text(json.dumps(older))
-    assert load_encoder(tmp_path).as_config() == config
+    loaded = load_encoder(tmp_path)
+    assert loaded.as_config() == config
+    tensors = {"tensors": tensors_hash(encoder.as_tensors())}
+    assert loaded.content_hash == encoder.content_hash == config_hash(older | tensors)
+
+
+def test_the_hash_tells_settings_that_are_new() -> None:
+    encoder = random_encoder("barcodebert")
+    config, tensors = encoder.as_config(), encoder.as_tensors()
+    changed = make_encoder(config | {"has_all_frames": True}, tensors, 1)
+    assert changed.content_hash != encoder.content_hash
 
 
 def test_all_frames_see_what_follows_a_lost_base() -> None:
