@@ -239,7 +239,7 @@ def _family(start: Path | None) -> str:
     """Return the family of the encoder to start from, which a recipe is named after."""
     from seqsearch.encoders.base import read_config
 
-    return "" if start is None else str(read_config(start).get("family"))
+    return "" if start is None else str(read_config(start).get("family", ""))
 
 
 def _shares(given: list[str]) -> dict[str, float]:

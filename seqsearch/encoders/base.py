@@ -326,18 +326,35 @@ def save_tensors(tensors: Mapping[str, Array], path: Path) -> None:
         temporary.write_bytes(bytes_of(ordered))
 
 
+def check_no_pickle(path: Path) -> None:
+    """Raise `FolderError` where a path is a pickle, or a folder with no tensors but in one.
+
+    Pickles can run code when they are read; the sentence names the command that reads their tensors
+    alone.
+    """
+    found = [path] if path.is_file() else sorted(path.glob("*"))
+    pickles = [one for one in found if one.suffix in PICKLES]
+    if pickles and not (path / WEIGHTS).is_file():
+        raise FolderError(
+            pickles[0],
+            "pickles are not read, because they can run code",
+            advice=f"seqsearch convert {pickles[0]} -o FOLDER reads its tensors alone",
+        )
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read `config.json`.
 
     Raises
     ------
     FolderError
-        It is not there or not JSON.
+        It is not there or not JSON; or a pickle is in its place.
     """
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        check_no_pickle(folder)
         raise FolderError(folder, "not an encoder folder (no config.json)") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise FolderError(path, "not valid JSON") from error
@@ -360,20 +377,16 @@ def read_encoder(folder: Path, threads: int) -> Encoder:
     try:
         return make_encoder(config, tensors, threads)
     except ValueError as error:
-        pickles = sorted(f.name for f in folder.glob("*") if f.suffix in PICKLES)
-        if tensors or not pickles:
-            raise FolderError(folder, str(error)) from error
-        raise FolderError(
-            folder / pickles[0],
-            "pickles are not read, because they can run code",
-            advice=f"seqsearch convert {folder / pickles[0]} -o FOLDER reads its tensors alone",
-        ) from error
+        check_no_pickle(folder)
+        raise FolderError(folder, str(error)) from error
 
 
 def read_safetensors(path: Path) -> Tensors:
     """Read a safetensors file; raises `FolderError` where it is none."""
     try:
         tensors: Tensors = tensors_of(path.read_bytes())
+    except KeyError as error:
+        raise FolderError(path, f"holds numbers of a type that numpy has not ({error})") from error
     except (SafetensorError, ValueError) as error:
         raise FolderError(path, f"not a readable safetensors file ({error})") from error
     return tensors

@@ -135,6 +135,9 @@ class Cnn(NetworkEncoder):
         missing = [name for name in names if name not in tensors]
         if missing:
             raise ValueError(f"the tensors do not fit: {missing[0]} is missing")
+        flat = [name for name in (*names, "fc1.weight") if not tensors[name].ndim]
+        if flat:
+            raise ValueError(f"the tensors do not fit: {flat[0]} is a single number")
         settings = {
             "channels": [len(tensors[name]) for name in names],
             "hidden_size": len(tensors["fc1.weight"]),

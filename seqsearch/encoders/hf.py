@@ -14,13 +14,15 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import Tokens, has_known, nucleotide_vocabulary
-from seqsearch.encoders.base import CONFIG, WEIGHTS, Tensors, check_no_code
+from seqsearch.encoders.base import CONFIG, WEIGHTS, Tensors, check_no_code, check_no_pickle
 from seqsearch.encoders.network import NetworkEncoder, fill, masked_sum
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool
@@ -30,6 +32,9 @@ TEXT = (".json", ".txt")  # files of a tokenizer; others are no text
 MOST = 4096  # tokens, where neither network nor tokenizer has a limit
 PASSING = ("_name_or_path", "transformers_version")  # not of the network
 COUNTS_BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert", "esm")
+PROBES = ("ACGTTGCAACGT", "GGATCCTAGGAT")  # a tokenizer that is for DNA knows a part of them
+# What transformers raises over what it cannot read; RuntimeError for misshapen tensors.
+UNREADABLE = (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError)
 POOLERS = ("pooler.",)  # many a checkpoint lacks one, and no vector comes of it
 
 
@@ -45,6 +50,11 @@ class HubEncoder(NetworkEncoder):
     threads : int
     most : int
         Tokens of a sequence; the rest is cut off.
+
+    Raises
+    ------
+    ValueError
+        Tokenizer and model do not match, or the tokenizer does not know DNA.
     """
 
     family: ClassVar[str] = "hf"
@@ -62,6 +72,7 @@ class HubEncoder(NetworkEncoder):
         super().__init__(model, label, threads)
         self._files, self._most = tokenizer, most
         self._tokenizer = _tokenizer_of(tokenizer)
+        check_match(self._tokenizer, model.config)
 
     @classmethod
     def from_hub(cls, name: str, threads: int = 0) -> HubEncoder:
@@ -75,7 +86,10 @@ class HubEncoder(NetworkEncoder):
         Raises
         ------
         SettingsError
-            It cannot be reached, needs code of its own, has no safetensors, or lacks tensors.
+            It cannot be reached, needs code of its own, has no safetensors, lacks tensors, or its
+            tokenizer is not its model's.
+        FolderError
+            A folder has its tensors only in a pickle.
         """
         place, _, revision = name.partition("@")
         given = {"revision": revision or None, "trust_remote_code": False}
@@ -91,11 +105,10 @@ class HubEncoder(NetworkEncoder):
                     **given,
                 )
             tokenizer = AutoTokenizer.from_pretrained(place, **given)
-        except (OSError, ValueError) as error:
-            line = " ".join(str(error).split())
-            raise SettingsError(
-                "encoder", f"hf:{name}", f"one that transformers reads by itself ({line})"
-            ) from error
+        except UNREADABLE as error:
+            if Path(place).is_dir():
+                check_no_pickle(Path(place))
+            raise _refused(name, "one that transformers reads by itself", error) from error
         lacking = sorted(key for key in report["missing_keys"] if not key.startswith(POOLERS))
         if lacking:
             raise SettingsError(
@@ -107,7 +120,10 @@ class HubEncoder(NetworkEncoder):
             tokenizer.save_pretrained(folder)
             paths = [path for path in sorted(Path(folder).iterdir()) if path.suffix in TEXT]
             files = {path.name: path.read_text() for path in paths}
-        return cls(model, files, label, threads, most)
+        try:
+            return cls(model, files, label, threads, most)
+        except ValueError as error:
+            raise _refused(name, "one for DNA", error) from error
 
     @classmethod
     def from_saved(cls, config: dict[str, Any], tensors: Tensors, threads: int = 0) -> HubEncoder:
@@ -166,6 +182,26 @@ class HubEncoder(NetworkEncoder):
     def why_not(self) -> str:
         """Say what a sequence lacks that is not encodable."""
         return "no known base"
+
+
+def check_match(tokenizer: Any, config: PreTrainedConfig) -> None:
+    """Raise `ValueError` where a tokenizer is not that of a model, or makes nothing of DNA."""
+    largest, known = max(tokenizer.get_vocab().values()), getattr(config, "vocab_size", None)
+    if known is not None and largest >= known:
+        raise ValueError(
+            f"tokenizer and model do not match: tokens go up to {largest}, "
+            f"the model has {known} of them"
+        )
+    if tokenizer.pad_token is None:
+        raise ValueError("its tokenizer has no token for padding")
+    one, other = tokenizer(list(PROBES))["input_ids"]
+    if one == other:
+        raise ValueError(f"its tokenizer does not tell {PROBES[0]} from {PROBES[1]}")
+
+
+def _refused(name: str, expected: str, error: Exception) -> SettingsError:
+    line = " ".join(str(error).split())
+    return SettingsError("encoder", f"hf:{name}", f"{expected} ({line})")
 
 
 def _tokenizer_of(files: dict[str, str]) -> Any:

@@ -37,6 +37,7 @@ from seqsearch.networks.hub import KmerTokenizer, tokenizer_of
 from seqsearch.tables import Bool, Int64
 
 KMERS = range(3, 7)
+FIRST_DISTANCES = "encoder.layer.0.attention.self.distance_embedding.weight"
 HEAD = (
     "lm_head.bias",
     "lm_head.dense.weight",
@@ -140,8 +141,10 @@ class MetaBerta(NetworkEncoder):
     @classmethod
     def recognises(cls, published: Published) -> bool:
         """Whether a checkpoint is RoBERTa's with relative positions."""
-        first = "roberta.encoder.layer.0.attention.self.distance_embedding.weight"
-        return first in published.tensors
+        return any(
+            name.startswith("roberta.encoder.layer.") and name.endswith("distance_embedding.weight")
+            for name in published.tensors
+        )
 
     @classmethod
     def from_published(cls, published: Published, label: str) -> tuple[MetaBerta, list[str]]:
@@ -153,10 +156,12 @@ class MetaBerta(NetworkEncoder):
             It is of no MetaBERTa that this version knows; the sentence says why.
         """
         tensors, aside = published.pick("roberta.", (*HEAD, *UNUSED))
+        if FIRST_DISTANCES not in tensors:
+            raise ValueError(f"the tensors do not fit: {FIRST_DISTANCES} is missing")
         sizes = sizes_of(tensors)
         settings = sizes | _network_settings(published.config)
         settings["k"] = _k_of(sizes["vocab_size"])
-        distances = tensors["encoder.layer.0.attention.self.distance_embedding.weight"]
+        distances = tensors[FIRST_DISTANCES]
         told = sizes["hidden_size"] // distances.shape[1]
         settings["num_attention_heads"] = published.heads_of(told)
         settings["bases"] = min(

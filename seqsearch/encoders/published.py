@@ -7,9 +7,12 @@ from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from re import search
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from seqsearch.encoders.base import (
@@ -19,7 +22,6 @@ from seqsearch.encoders.base import (
     Tensors,
     check_no_code,
     read_config,
-    read_safetensors,
 )
 from seqsearch.encoders.network import Published
 from seqsearch.errors import FolderError
@@ -71,7 +73,7 @@ def _published(
     state: Any
     training: Mapping[str, Any] = {}
     if weights.suffix == ".safetensors":
-        state = {n: torch.from_numpy(t.copy()) for n, t in read_safetensors(weights).items()}
+        state = _safe(weights)
     else:
         state = _unpickled(weights)
         if isinstance(state, Mapping) and isinstance(state.get("model"), Mapping):
@@ -87,14 +89,33 @@ def _published(
     )
 
 
+def _safe(path: Path) -> Mapping[str, Tensor]:
+    """Read a safetensors file by torch, which knows bfloat16; numpy does not."""
+    try:
+        return load(path.read_bytes())
+    except (SafetensorError, ValueError) as error:
+        raise FolderError(path, f"not a readable safetensors file ({error})") from error
+
+
+def _nothing(*_: Any) -> None:
+    """Stand in for what a checkpoint names and no encoder needs."""
+
+
+# Until torch 2.3 or so the state of BarcodeBERT's scheduler named a method of it, by getattr.
+STATE_OF_SCHEDULER = [
+    (_nothing, "builtins.getattr"),
+    (_nothing, "torch.optim.lr_scheduler.OneCycleLR"),
+]
+
+
 def _unpickled(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals([Namespace]):
+        with torch.serialization.safe_globals([Namespace, *STATE_OF_SCHEDULER]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
         raise FolderError(
             path,
-            f"not a checkpoint that can be read without running code ({_first(error)})",
+            f"not a checkpoint that can be read without running code ({_why(error)})",
         ) from error
 
 
@@ -102,12 +123,16 @@ def _tensors_of(path: Path, state: Any) -> Tensors:
     """Return numpy arrays, floats as float32, by their names on one GPU."""
     if not isinstance(state, Mapping) or not state:
         raise FolderError(path, "no tensors are in it")
-    odd = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
-    if odd:
-        raise FolderError(path, f"{odd[0]} is no tensor", advice="is this a model's state?")
+    for name, value in state.items():
+        problem = "" if isinstance(value, Tensor) else f"{name} is no tensor"
+        problem = problem if isinstance(name, str) else f"{name!r} is not the name of a tensor"
+        if problem:
+            raise FolderError(path, problem, advice="is this a model's state?")
     prefix = DISTRIBUTED if all(name.startswith(DISTRIBUTED) for name in state) else ""
     return {
-        name.removeprefix(prefix): (one.float() if one.is_floating_point() else one).numpy()
+        name.removeprefix(prefix): (one.float() if one.is_floating_point() else one)
+        .detach()
+        .numpy()
         for name, one in state.items()
     }
 
@@ -118,5 +143,9 @@ def _plain(settings: Any) -> Mapping[str, Any]:
     return settings if isinstance(settings, Mapping) else {}
 
 
-def _first(error: Exception) -> str:
+def _why(error: Exception) -> str:
+    """Return what torch says, less its advice on how to run the code after all."""
+    asked = search(r"GLOBAL ([\w.]+)", str(error))
+    if asked:
+        return f"it needs {asked[1]}"
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqsearch.encoders.base import CONFIG, Encoder, family_class, make_encoder, read_encoder
+from seqsearch.encoders.base import (
+    CONFIG,
+    Encoder,
+    check_no_pickle,
+    family_class,
+    make_encoder,
+    read_encoder,
+)
 from seqsearch.errors import SettingsError
 
 UNTRAINED = ("spectrum",)  # families that need no folder
@@ -25,6 +32,8 @@ def folder_of(name_or_path: str | Path) -> Path | None:
     ------
     SettingsError
         Neither a known name nor a folder.
+    FolderError
+        A pickle.
     """
     name = str(name_or_path)
     if name in UNTRAINED or name.startswith(HUB):
@@ -32,6 +41,7 @@ def folder_of(name_or_path: str | Path) -> Path | None:
     if name in encoder_names():
         return PRETRAINED / name
     if not Path(name).is_dir():
+        check_no_pickle(Path(name))
         known = ", ".join(encoder_names())
         raise SettingsError("encoder", name, f"one of {known}, an encoder's folder, or hf:REPO")
     return Path(name)

@@ -219,7 +219,7 @@ def sizes_of(tensors: Mapping[str, Any]) -> dict[str, int]:
     Raises
     ------
     ValueError
-        A tensor that tells one is missing.
+        A tensor that tells one is missing or misshapen.
     """
     first = "encoder.layer.0"
     distances = f"{first}.attention.self.distance_embedding.weight"
@@ -229,6 +229,10 @@ def sizes_of(tensors: Mapping[str, Any]) -> dict[str, int]:
     missing = [name for name in (words, types, positions, wide) if name not in tensors]
     if missing:
         raise ValueError(f"the tensors do not fit: {missing[0]} is missing")
+    flat = [name for name in (words, types, positions, wide) if tensors[name].ndim != 2]
+    if flat:
+        shape = list(tensors[flat[0]].shape)
+        raise ValueError(f"the tensors do not fit: {flat[0]} is {shape}, expected two dimensions")
     farthest = int(tensors[positions].shape[0])
     numbers = {int(found[1]) for name in tensors if (found := LAYER.match(name))}
     return {

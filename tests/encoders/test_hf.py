@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
-from tokenizers.models import BPE
+from tokenizers.models import BPE, WordLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoModel,
@@ -139,12 +139,49 @@ def test_pickles_and_gaps_are_refused(tmp_path: Path) -> None:
         load_encoder(f"hf:{folder}")
     with pytest.raises(FolderError, match=r"is of transformers, not of an encoder; give hf:FOLDER"):
         load_encoder(folder)
+    weights.write_bytes(b"nothing of the kind")
+    with pytest.raises(SettingsError, match="one that transformers reads by itself"):
+        load_encoder(f"hf:{folder}")
     weights.unlink()
     torch.save({}, folder / "pytorch_model.bin")
-    with pytest.raises(SettingsError, match="one that transformers reads by itself"):
+    told = (
+        r"model\.bin: pickles are not read, .*; seqsearch convert .*model\.bin -o FOLDER reads its"
+    )
+    with pytest.raises(FolderError, match=told):
         load_encoder(f"hf:{folder}")
     with pytest.raises(SettingsError, match="one that transformers reads by itself"):
         load_encoder(f"hf:{tmp_path}/nothing")
+
+
+def test_a_misshapen_tensor_is_told(tmp_path: Path) -> None:
+    folder = bert(tmp_path)
+    change_json(folder / "config.json", intermediate_size=24)
+    with pytest.raises(SettingsError, match="one that transformers reads by itself"):
+        load_encoder(f"hf:{folder}")
+    change_json(folder / "config.json", intermediate_size="many")
+    with pytest.raises(SettingsError, match="intermediate_size"):
+        load_encoder(f"hf:{folder}")
+
+
+def test_a_tokenizer_that_is_not_the_models_is_told(tmp_path: Path) -> None:
+    folder = bert(tmp_path / "theirs")
+    load_encoder(f"hf:{folder}").save(tmp_path / "ours")
+    BertModel(BertConfig(vocab_size=6, max_position_embeddings=64, **SMALL)).save_pretrained(folder)
+    with pytest.raises(SettingsError, match=r"do not match: tokens go up to 8, the model has 6 of"):
+        load_encoder(f"hf:{folder}")
+    words = {"[PAD]": 0, "[UNK]": 1, "cat": 2, "dog": 3}
+    for pad, sentence in (("[PAD]", "does not tell ACGT.* from GGAT"), (None, "no token for pad")):
+        tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=pad).save_pretrained(folder)
+        with pytest.raises(SettingsError, match=sentence):
+            load_encoder(f"hf:{folder}")
+    config = json.loads((tmp_path / "ours" / "config.json").read_text())
+    text = config["tokenizer"]["tokenizer.json"].replace('"AC": 8', '"AC": 9')
+    change_json(
+        tmp_path / "ours" / "config.json", tokenizer=config["tokenizer"] | {"tokenizer.json": text}
+    )
+    with pytest.raises(FolderError, match="tokens go up to 9, the model has 9 of them"):
+        load_encoder(tmp_path / "ours")
 
 
 def test_loading_draws_no_progress_bar(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, BertForTokenClassification
 
@@ -260,7 +261,8 @@ class Harmful:
 
 def test_no_code_is_run(tmp_path: Path) -> None:
     path = written({"model": {"a": Harmful(tmp_path / "ran")}}, tmp_path / "a.pt")
-    with pytest.raises(FolderError, match="not a checkpoint that can be read without running code"):
+    told = r"not a checkpoint that can be read without running code \(it needs pathlib\.Path"
+    with pytest.raises(FolderError, match=told):
         convert_checkpoint(path, tmp_path / "made")
     assert not (tmp_path / "ran").exists()
     path.write_bytes(b"nothing of the kind")
@@ -310,10 +312,72 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
             r"of no family known here \(barcodebert, metaberta, cnn\): it has x",
         ),
         ({"x": 3}, "x is no tensor; is this a model's state"),
+        ({3: torch.zeros(1)}, "3 is not the name of a tensor; is this a model's state"),
         ([1], "no tensors are in it"),
     ):
         with pytest.raises(FolderError, match=sentence):
             convert_checkpoint(written(state, tmp_path / "odd.pt"), tmp_path / "other")
+
+
+def test_tensors_without_dimensions_are_told(tmp_path: Path) -> None:
+    flat = metaberta()
+    name = "roberta.embeddings.word_embeddings.weight"
+    one_dimensional = flat | {name: flat[name][0]}
+    first = "roberta.encoder.layer.0.attention.self.distance_embedding.weight"
+    cnn = {f"conv{number}.weight": torch.zeros(4, 4, 3, 1) for number in (1, 2, 3)}
+    cnn |= {"bn4.weight": torch.zeros(4), "fc1.weight": torch.tensor(1.0)}
+    for state, sentence in (
+        (one_dimensional, r"embeddings\.word_embeddings\.weight is \[\d+\], expected two dim"),
+        ({key: one for key, one in flat.items() if key != first}, r"distance_embedding.* missing"),
+        (cnn, r"fc1\.weight is a single number"),
+    ):
+        with pytest.raises(FolderError, match=sentence):
+            convert_checkpoint(written(state, tmp_path / "odd.pt"), tmp_path / "other", heads=4)
+
+
+def test_half_precision_and_parameters_are_read(tmp_path: Path) -> None:
+    state = metaberta()
+    made = convert_checkpoint(written(state, tmp_path / "a.pt"), tmp_path / "whole", heads=4)
+    learning = {
+        name: torch.nn.Parameter(one) for name, one in state.items() if one.is_floating_point()
+    }
+    again = convert_checkpoint(
+        written(state | learning, tmp_path / "b.pt"), tmp_path / "learning", heads=4
+    )
+    assert again.encoder.content_hash == made.encoder.content_hash
+    halved = {
+        name: one.bfloat16() if one.is_floating_point() else one for name, one in state.items()
+    }
+    save_file(halved, tmp_path / "c.safetensors")
+    half = convert_checkpoint(tmp_path / "c.safetensors", tmp_path / "half", heads=4)
+    for name, one in half.encoder.as_tensors().items():
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, made.encoder.as_tensors()[name], rtol=1e-2)
+
+
+def test_schedulers_of_older_torch_are_passed_over(tmp_path: Path) -> None:
+    class Scheduled:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return getattr, (torch.optim.lr_scheduler.OneCycleLR, "_annealing_cos")
+
+    state = today()
+    plain = convert_checkpoint(written(state, tmp_path / "a.pt"), tmp_path / "plain")
+    state["scheduler"] = {"anneal_func": Scheduled()}
+    made = convert_checkpoint(written(state, tmp_path / "b.pt"), tmp_path / "made")
+    assert made.encoder.content_hash == plain.encoder.content_hash
+
+
+def test_pickles_are_refused_where_an_encoder_is_wanted(fails: Any, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    path = written(today(), tmp_path / "theirs" / "a.pt")
+    (tmp_path / "some.fasta").write_text(">a\nACGTACGTACGT\n")
+    told = f"{path}: pickles are not read, because they can run code; seqsearch convert {path} -o"
+    for place in (path, path.parent):
+        for words in (
+            ["index", "build", tmp_path / "some.fasta", "-o", tmp_path / "i", "--encoder", place],
+            ["train", "finetune", tmp_path / "i", "-o", tmp_path / "e", "--from", place],
+        ):
+            assert told in fails(*words)
 
 
 def test_the_command(command: Callable[..., Any], fails: Any, tmp_path: Path) -> None:
