@@ -98,6 +98,7 @@ def pretrain(
         recipe or "barcodebert",
         change or [],
         Pretraining,
+        start,
         steps=steps,
         epochs=epochs,
         batch_size=batch_size,
@@ -152,6 +153,7 @@ def finetune(
         recipe or _family(start) or "barcodebert",
         change or [],
         Finetuning,
+        start,
         steps=steps,
         epochs=epochs,
         batch_size=batch_size,
@@ -213,6 +215,7 @@ def contrastive(
         recipe or _family(start) or SHIPPED,
         change or [],
         Contrastive,
+        start,
         steps=steps,
         batch_size=batch_size,
         holdout=holdout,
@@ -249,6 +252,10 @@ def _shares(given: list[str]) -> dict[str, float]:
 
 
 def _show(done: Any, quiet: bool, json: bool) -> None:
+    from seqsearch.jobs.training import is_first_process
+
+    if not is_first_process():  # of several, one says it
+        return
     if json:
         say_json(done.as_dict())
     elif not quiet:

@@ -33,6 +33,7 @@ FAMILIES = {
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 COMPANIONS = ("card.md", "trained_on.safetensors")  # that go where an encoder goes
+TOKENIZER = ("tokenizer_config.json", "tokenizer.json")  # for transformers
 # A cosine of word counts falls where lengths differ, though one sequence lies within the other: for
 # random words by the root of the quotient. Chosen on held-out references (scripts/tune_vote.py).
 WORD_EXPONENT = 0.2
@@ -317,6 +318,12 @@ def save_encoder(folder: Path, config: dict[str, Any], tensors: Mapping[str, Arr
     if tensors:
         save_tensors(tensors, folder / WEIGHTS)
     write_json(config, folder / CONFIG)
+
+
+def clear_encoder(folder: Path) -> None:
+    """Delete what makes a folder an encoder, and what is said of it; `config.json` first."""
+    for name in (CONFIG, WEIGHTS, *COMPANIONS, *TOKENIZER):
+        (folder / name).unlink(missing_ok=True)
 
 
 def save_tensors(tensors: Mapping[str, Array], path: Path) -> None:

@@ -18,6 +18,7 @@ from seqsearch.jobs.training import (
     network_for,
     run_training,
     split_sets,
+    started,
 )
 from seqsearch.training.card import Figures
 from seqsearch.training.labelled import read_labelled
@@ -89,7 +90,8 @@ def train_contrastive(
         def measure(_: Any, encoder: Encoder) -> Figures:
             return measured(encoder)
 
-        return recipe, Learning(sets, splits, task_of, measure, {"shares": given})
+        final = recipe if network is None else started(recipe, run, network())
+        return final, Learning(sets, splits, task_of, measure, {"shares": given})
 
     return run_training(learning_of, out, run)
 

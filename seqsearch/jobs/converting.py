@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqsearch.encoders.base import CONFIG, Encoder, family_class
+from seqsearch.encoders.base import CONFIG, Encoder, clear_encoder, family_class
 from seqsearch.errors import FolderError, MissingExtraError
+from seqsearch.jobs.training import STATE
 from seqsearch.tables import locked
 
 PUBLISHED = ("barcodebert", "metaberta", "cnn")  # families whose checkpoints are known
@@ -83,6 +84,8 @@ def convert_checkpoint(
         raise FolderError(folder, "this encoder exists", advice="give --overwrite to replace it")
     encoder, aside = _made(source, name, heads)
     with locked(folder, "encoder"):
+        clear_encoder(folder)
+        (folder / STATE).unlink(missing_ok=True)
         encoder.save(folder)
     return Conversion(folder, encoder, str(encoder.as_config()["family"]), aside)
 

@@ -18,6 +18,7 @@ from seqsearch.jobs.training import (
     processes,
     run_training,
     split_sets,
+    started,
 )
 from seqsearch.training.card import Figures
 from seqsearch.training.labelled import read_labelled
@@ -79,7 +80,10 @@ def finetune(
                 f"{many} sequences with a name to learn from",
                 f"{least} or more, as many as a step looks at (or a smaller --batch-size)",
             )
-        final = recipe.resolved(many, processes())
+        final = started(recipe.resolved(many, processes()), run, network())
+        if final.family == "cnn" and final.batch_size < 2:
+            problem = "2 or more: a cnn normalises by its batches"
+            raise SettingsError("batch-size", final.batch_size, problem)
         label = label_of(recipe, run)
 
         def task_of() -> Naming:

@@ -19,6 +19,7 @@ from seqsearch.jobs.training import (
     network_for,
     processes,
     run_training,
+    started,
 )
 from seqsearch.training.card import Figures
 from seqsearch.training.labelled import LabelledSet, read_labelled, read_unnamed
@@ -77,9 +78,9 @@ def pretrain(
         network = network_for(recipe, run, _pairs(learned, recipe, run))
         like = network()
         learned, held = _seen(like, learned), _seen(like, held)
-        _check_sizes(learned, held, recipe)
         many = len(like.cut(learned)[0])
-        final = recipe.resolved(many, processes())
+        _check_sizes(many, held, recipe)
+        final = started(recipe.resolved(many, processes()), run, like)
 
         def task_of() -> Guessing:
             return Guessing(
@@ -87,7 +88,7 @@ def pretrain(
             )
 
         def measure(task: Guessing, _: Encoder) -> Figures:
-            return Figures(guess=task.guess() if len(held) else None)
+            return Figures(guess=task.guess())
 
         return final, Learning(sets, splits, task_of, measure)
 
@@ -115,17 +116,18 @@ def _pairs(learned: SequenceBatch, recipe: Pretraining, run: Run) -> dict[str, A
     return {"pairs": train_pairs([learned.take(np.sort(rows))], recipe.pairs).to_str()}
 
 
-def _check_sizes(learned: SequenceBatch, held: SequenceBatch, recipe: Pretraining) -> None:
+def _check_sizes(many: int, held: SequenceBatch, recipe: Pretraining) -> None:
+    """Raise `SettingsError` where there are fewer pieces than a step takes, or nothing held out."""
     least = recipe.at_once(processes())
-    if len(learned) < least:
+    if many < least:
         raise SettingsError(
             "inputs",
-            f"{len(learned)} sequences to learn from",
+            f"{many} sequences or pieces to learn from",
             f"{least} or more, as many as a step looks at (or a smaller --batch-size)",
         )
     if not len(held) and recipe.holdout != "none":
         raise SettingsError(
             "inputs",
-            f"{len(learned)} sequences",
+            f"{many} sequences or pieces",
             "so many that some are kept out to validate with (or --holdout none)",
         )

@@ -7,17 +7,19 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqsearch.encoders.base import CONFIG, Encoder
+from seqsearch.devices.choice import devices_of
+from seqsearch.encoders.base import CONFIG, Encoder, clear_encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, MissingExtraError, SettingsError
 from seqsearch.jobs.importing import Progress, silent
+from seqsearch.jobs.placing import placed
 from seqsearch.settings import VERSION
 from seqsearch.tables import Int64, locked, write_json
 from seqsearch.training.card import Facts, Figures, save_trained_on, write_card
@@ -153,7 +155,7 @@ def run_training(
     MissingExtraError
         torch, transformers or accelerate is not installed.
     """
-    folder, is_first = Path(out), _is_first_process()
+    folder, is_first = Path(out), is_first_process()
     if is_first:
         _check_target(folder, run)
     loop = _loop()
@@ -162,6 +164,7 @@ def run_training(
         "recipe": recipe.as_dict(),
         "data": _data_hash(learning.sets),
         "start": _start_hash(run),
+        "processes": processes(),
         **learning.beside,
     }
 
@@ -183,7 +186,7 @@ def run_training(
         if not is_first:  # the first one's model is everyone's
             return Training(folder, trained.encoder, trained.seconds)
         run.progress("measure", recipe.steps, None)
-        figures = learning.measure(task, trained.encoder)
+        figures = learning.measure(task, placed(trained.encoder, devices_of(run.device)))
         training = Training(folder, trained.encoder, trained.seconds, figures)
         _save(training, trained, recipe, learning, run)
     return training
@@ -197,6 +200,16 @@ def label_of(recipe: Recipe, run: Run) -> str:
 def processes() -> int:
     """Return how many processes train; `torchrun` and `accelerate launch` start several."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def started(recipe: Any, run: Run, encoder: NetworkEncoder) -> Any:
+    """Return a recipe with the settings of the network that it starts from, if it does."""
+    from seqsearch.training.vectors import settings_of  # noqa: PLC0415  torch is an extra
+
+    if run.start is None:
+        return recipe
+    known = settings_of(encoder)
+    return replace(recipe, network={name: known[name] for name in known if name != "pairs"})
 
 
 def split_sets(
@@ -284,7 +297,7 @@ def _loop() -> Any:
     return loop
 
 
-def _is_first_process() -> bool:
+def is_first_process() -> bool:
     """Whether this is the process that writes."""
     return os.environ.get("RANK", "0") == "0"
 
@@ -307,7 +320,8 @@ def _check_target(folder: Path, run: Run) -> None:
 
 def _clear(folder: Path) -> None:
     """Delete what an earlier training wrote."""
-    for name in (CONFIG, CHECKPOINT):
+    clear_encoder(folder)
+    for name in (STATE, CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -50,14 +50,17 @@ class Whitening(nn.Module):
         Parameters
         ----------
         vectors : (n, dim) float32
-            Of length 1.
+            Of length 1. They tell the widths of n / 2 axes; all narrower ones count as the last of
+            these, for a width that few vectors leave near 0 is one that others will have.
         power : float
         """
         centre = vectors.mean(0, dtype=np.float64)
         apart = vectors - centre
         variances, axes = np.linalg.eigh(apart.T @ apart / len(vectors))
-        widths = np.sqrt(np.maximum(variances, 0))
-        widths = np.maximum(widths, max(NARROWEST * widths.max(), np.finfo(np.float32).tiny))
+        widths = np.sqrt(np.maximum(variances, 0))  # ascending
+        last = widths[-min(max(len(vectors) // 2, 1), len(widths))]
+        least = max(last, NARROWEST * widths[-1], np.finfo(np.float32).tiny)
+        widths = np.maximum(widths, least)
         scaled = axes / widths**power
         return cls(*(torch.from_numpy(one.astype(np.float32)) for one in (centre, scaled)))
 

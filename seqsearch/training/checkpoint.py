@@ -28,10 +28,13 @@ class Progressed:
         Steps done.
     seconds : float
         Spent on them.
+    loss : float
+        Mean of the last of them.
     """
 
-    step: int
-    seconds: float
+    step: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")
 
 
 def save_checkpoint(
@@ -49,6 +52,7 @@ def save_checkpoint(
         "identity": json.dumps(identity, sort_keys=True),
         "step": str(progressed.step),
         "seconds": str(progressed.seconds),
+        "loss": str(progressed.loss),
     }
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with whole_file(folder / NAME) as temporary:
@@ -67,13 +71,13 @@ def load_checkpoint(
     """
     path = folder / NAME
     if not path.exists():
-        return Progressed(0, 0.0)
+        return Progressed()
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict, and iterates over nothing
         was = json.loads(about["identity"])
-        progressed = Progressed(int(about["step"]), float(about["seconds"]))
+        progressed = Progressed(int(about["step"]), float(about["seconds"]), float(about["loss"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise FolderError(
             path, f"not a readable checkpoint ({error})", advice="train again with --overwrite"

@@ -13,6 +13,7 @@ from seqsearch.training import recipes
 from seqsearch.training.recipe import Recipe
 
 R = TypeVar("R", bound=Recipe)
+TRUTH = {"true": True, "yes": True, "false": False, "no": False}  # beside 1 and 0
 
 
 def recipe_names(kind: type[Recipe]) -> list[str]:
@@ -53,9 +54,12 @@ def changed_recipe(
     name: str,
     changes: Sequence[str],
     kind: type[R],
+    start: object = None,
     **settings: Any,
 ) -> R:
     """Return a recipe with changes as they are typed: NAME=VALUE, and PART.NAME=VALUE.
+
+    `start` is the encoder that the training starts from, if it does: its network stays as it is.
 
     >>> from seqsearch.training.recipe import Contrastive
     >>> changed_recipe("kmerbag", ["bag.patterns=11011,111111"], Contrastive).bag.patterns
@@ -64,10 +68,13 @@ def changed_recipe(
     Raises
     ------
     SettingsError
-        As `load_recipe`; or a change is not of this form.
+        As `load_recipe`; or a change is not of this form, or of the network of `start`.
     """
     recipe = load_recipe(name, kind, **settings)
     for key, value in pairs_of("set", changes):
+        if start is not None and key.startswith("network."):
+            problem = f"nothing of the network, which is that of {start}"
+            raise SettingsError("set", f"{key}={value}", problem)
         recipe = _replaced(recipe, key, key.replace("-", "_").split("."), value)
         if key == "epochs":  # they are what counts now
             recipe = replace(recipe, steps=0)
@@ -117,6 +124,8 @@ def _typed(old: Any, key: str, value: str) -> Any:
     """Return a value as typed, of the type of the old one."""
     if isinstance(old, str):
         return value
+    if isinstance(old, bool) and value.lower() in TRUTH:
+        return TRUTH[value.lower()]
     if isinstance(old, tuple):
         return tuple(_typed(old[0], key, one) for one in value.split(","))
     try:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.base import Encoder
-from seqsearch.encoders.network import NetworkEncoder
+from seqsearch.encoders.network import NetworkEncoder, groups
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Float32, Int64
 from seqsearch.training.augmentation import augment
@@ -31,7 +31,7 @@ from seqsearch.training.vectors import (
     whitened,
 )
 
-AT_ONCE = 256  # sequences named at once after the training
+AT_ONCE = 1 << 17  # bases named at once after the training
 UNKNOWN = -1
 
 
@@ -258,17 +258,19 @@ class Naming:
     def _named(self, batch: SequenceBatch) -> Int64:
         """Return (n, ranks) int64: the likeliest class at every rank."""
         device = next(self.model.parameters()).device
-        found = []
-        for start in range(0, len(batch), AT_ONCE):
-            some = batch.slice(start, start + AT_ONCE)
+        named = np.empty((len(batch), len(self._classes.ranks)), np.int64)
+        order = np.argsort(batch.lengths, kind="stable")
+        for start, stop in groups(batch.lengths[order], AT_ONCE):
+            rows = order[start:stop]
+            some = batch.take(rows)
             inputs = (
                 pieces_of(self._like, some)
                 if self._frozen is None
                 else torch.from_numpy(self._frozen.scaled(self._like.encode(some)))
             )
             guesses = _guesses(self.model, inputs, device)
-            found.append(torch.stack([guess.argmax(1) for guess in guesses], 1).cpu().numpy())
-        return np.concatenate(found)
+            named[rows] = torch.stack([guess.argmax(1) for guess in guesses], 1).cpu().numpy()
+        return named
 
 
 def named_rows(split: Split, classes: Classes, number: int) -> Int64:

@@ -122,7 +122,7 @@ def train(
     progressed = load_checkpoint(folder, task.model, optimizer, identity)
     model, optimizer = accelerator.prepare(task.model, optimizer)
     running = _Running(task, recipe, accelerator, model, optimizer)
-    began, loss = perf_counter(), float("nan")
+    began, loss = perf_counter(), progressed.loss
     stream = prefetch(running.batches(progressed.step))
     model.train()
     with _memory_errors(recipe):
@@ -134,11 +134,13 @@ def train(
                 rate = recipe.descent.rate_at(step, recipe.steps)
                 accelerator.log({"loss": loss, "rate": rate}, step=done)
                 report(done, loss)
-            if accelerator.is_main_process and done < recipe.steps:
-                if recipe.save_every and done % recipe.save_every == 0:
-                    now = Progressed(done, progressed.seconds + perf_counter() - began)
+            if accelerator.is_main_process:
+                # Also after the last step: what is measured then may fail, or be cut off.
+                if recipe.save_every and (done % recipe.save_every == 0 or done == recipe.steps):
+                    now = Progressed(done, progressed.seconds + perf_counter() - began, loss)
                     save_checkpoint(folder, task.model, optimizer.optimizer, identity, now)
-                if recipe.validate_every and done % recipe.validate_every == 0:
+                is_due = recipe.validate_every and done % recipe.validate_every == 0
+                if is_due and done < recipe.steps:
                     accelerator.log(task.watch(), step=done)
                     model.train()
     seconds = progressed.seconds + perf_counter() - began

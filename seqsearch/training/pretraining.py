@@ -211,7 +211,8 @@ class Guessing:
 
     def watch(self) -> dict[str, float]:
         """Return the loss of hidden tokens that were kept out."""
-        return {"held_out_loss": self.guess(with_unigram=False).loss} if len(self._held) else {}
+        guess = self.guess(with_unigram=False)
+        return {} if guess is None else {"held_out_loss": guess.loss}
 
     def encoder(self) -> Encoder:
         """Return the encoder as it is now, a copy."""
@@ -220,8 +221,11 @@ class Guessing:
         return whitened(done, self._pieces, self._recipe.seed, device)
 
     @torch.no_grad()
-    def guess(self, *, with_unigram: bool = True) -> Guess:
-        """Guess hidden tokens of what was kept out: the hidden ones alone, and always the same."""
+    def guess(self, *, with_unigram: bool = True) -> Guess | None:
+        """Guess hidden tokens of what was kept out: the hidden ones alone, and always the same.
+
+        None where nothing was, or it is so short that no token of it is hidden.
+        """
         self.model.train(False)
         device = next(self.model.parameters()).device
         drawn = torch.Generator().manual_seed(self._recipe.seed)
@@ -237,8 +241,11 @@ class Guessing:
             columns = np.nonzero((targets != IGNORED).numpy())
             places.append(first[columns[0]] + columns[1])
             tokens.append(known.numpy())
+        said = np.concatenate([np.empty(0, np.int64), *tokens])
+        if not len(said):
+            return None
         loss, share = float(torch.cat(losses).mean()), 100 * float(torch.cat(right).mean())
-        at, said = np.concatenate(places), np.concatenate(tokens)
+        at = np.concatenate(places)
         unigram = self._unigram(int(at.max()) + 1) if with_unigram else None
         plain = unigram.guess(at, said) if unigram else (float("nan"), float("nan"))
         return Guess(len(said), loss, plain[0], share, plain[1])

@@ -60,11 +60,15 @@ def pieces_of(encoder: NetworkEncoder, batch: SequenceBatch) -> Pieces:
 def in_any_frame(
     encoder: NetworkEncoder, batch: SequenceBatch, rng: np.random.Generator
 ) -> SequenceBatch:
-    """Leave out so many first bases that each reading frame of the tokens comes up as often."""
-    if encoder.frames == 1:
+    """Leave out so many first bases that each reading frame of the tokens comes up as often.
+
+    Of short sequences fewer, so that a token is left.
+    """
+    k = encoder.frames
+    if k == 1:
         return batch
-    starts: Int64 = rng.integers(0, encoder.frames, len(batch))
-    starts = np.minimum(starts, batch.lengths)
+    starts: Int64 = rng.integers(0, k, len(batch))
+    starts = np.minimum(starts, np.maximum(batch.lengths - k, 0))
     return pieces(batch, np.arange(len(batch)), starts, batch.lengths)
 
 

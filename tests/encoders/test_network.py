@@ -272,6 +272,20 @@ def test_widths_become_powers_of_themselves(power: float) -> None:
     np.testing.assert_allclose(lengths, 1, atol=1e-6)
 
 
+def test_directions_that_few_vectors_tell_nothing_of_are_not_widened() -> None:
+    rng = np.random.default_rng(5)
+    widths = (1 + np.arange(128.0)) ** -1
+    taxa, noise = rng.normal(0, widths, (400, 128)), rng.normal(0, 0.01, (2, 400, 128))
+    one, other = (torch.from_numpy((taxa + 1 + apart).astype(np.float32)) for apart in noise)
+    found = {}
+    for many in (60, 300):  # of taxa that are not asked
+        whitening = Whitening.of(one[:many].numpy())
+        alike = whitening(one[300:]) @ whitening(other[300:]).T
+        found[many] = float(alike.diag().mean())
+        assert float(alike.mean().abs()) < 0.1
+    assert found[60] > found[300] + 0.1
+
+
 def test_a_whitening_that_does_not_fit_is_told() -> None:
     encoder = random_encoder("cnn")
     tensors = encoder.as_tensors() | {"whitening.centre": np.zeros(9, np.float32)}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +98,8 @@ def test_sequences_without_a_token_do_not_stop_a_batch(family: str, texts: list[
     torch.manual_seed(1)
     encoder = fresh(family, NETWORKS[family], "test")
     seen = pieces_of(encoder, SequenceBatch.from_clean([""] * len(texts), texts))
+    assert seen.mask.any(1).all()  # no piece is all padding, which is not a number on some devices
+    assert int(seen.counts.sum()) == len(seen.ids)
     model = VectorModel(encoder)
     with torch.autocast("cpu", torch.bfloat16):  # as on a GPU
         vectors = functional.normalize(model(seen.ids, seen.mask, seen.counts))
@@ -233,6 +238,70 @@ def test_a_probe_names_from_vectors_less_one_mean(
     assert np.array_equal(load_encoder(folder).encode(batch), done.encoder.encode(batch))
     with pytest.raises(SettingsError, match="from is '': expected an encoder's folder"):
         finetune([index_folder], tmp_path / "none", recipe)
+
+
+def test_a_card_tells_the_network_that_a_training_started_from(
+    index_folder: Path, tmp_path: Path
+) -> None:
+    first = start("barcodebert", tmp_path / "start")
+    recipe = recipe_for("finetune", "barcodebert", steps=1)
+    finetune([index_folder], tmp_path / "out", recipe, start=first, threads=1)
+    assert "'hidden_size': 16" in (tmp_path / "out" / "card.md").read_text()
+    state = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert state["recipe"]["network"]["hidden_size"] == 16
+    with pytest.raises(SettingsError, match=r"k=5': expected nothing of the network, which"):
+        changed_recipe("barcodebert", ["network.k=5"], Finetuning, first)
+
+
+def test_what_is_measured_may_fail_and_be_measured_again(
+    index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_for("finetune", "cnn", steps=3)
+    whole = finetune([index_folder], tmp_path / "whole", recipe, threads=1)
+    real = Naming.cells
+
+    def failing(_: Naming) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Naming, "cells", failing)
+    with pytest.raises(KeyboardInterrupt):
+        finetune([index_folder], tmp_path / "cut", recipe, threads=1)
+    monkeypatch.setattr(Naming, "cells", real)
+    monkeypatch.setattr(Naming, "loss", failing)  # no step is taken again
+    again = finetune([index_folder], tmp_path / "cut", recipe, threads=1, resume=True)
+    assert again.encoder.content_hash == whole.encoder.content_hash
+    assert again.figures.as_dict() == whole.figures.as_dict()
+    cards = [(tmp_path / name / "card.md").read_text() for name in ("whole", "cut")]
+    one, other = (re.findall(r"Last loss (\d+\.\d+)", card) for card in cards)
+    assert one == other != []
+
+
+def test_a_cnn_needs_two_sequences_a_step(index_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_for("finetune", "cnn", batch_size=1)
+    with pytest.raises(SettingsError, match="batch-size is 1: expected 2 or more: a cnn"):
+        finetune([index_folder], tmp_path / "out", recipe)
+
+
+@pytest.mark.slow
+def test_several_processes_tune_one_model(index_folder: Path, tmp_path: Path) -> None:
+    first, out = start("barcodebert", tmp_path / "start"), tmp_path / "out"
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    words = ["-m", "seqsearch", "train", "finetune", str(index_folder), "--from", str(first)]
+    options = ["-o", str(out), "--device", "cpu", "--steps", "4", "--batch-size", "8", "--json"]
+    done = subprocess.run(
+        [*launch, *words, *options], check=True, timeout=300, stdout=subprocess.PIPE
+    )
+    assert json.loads(done.stdout)["folder"] == str(out)  # one process says it
+    assert "processes: 2" in (out / "card.md").read_text()
+    before, after = load_encoder(first).as_tensors(), load_encoder(out).as_tensors()
+    assert not all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_what_the_start_learned_from_counts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ pytest.importorskip("accelerate", reason="needs the extra train")
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, InputError, SettingsError
+from seqsearch.jobs import training
 from seqsearch.jobs.pretraining import pretrain
 from seqsearch.training.card import read_trained_on
 from seqsearch.training.choosing import changed_recipe
@@ -134,6 +136,43 @@ def test_an_epoch_shows_every_piece_once() -> None:
     assert sorted(shown.tolist()) == sorted([*range(120)])
 
 
+def test_genomes_are_as_many_as_their_pieces(tmp_path: Path) -> None:
+    texts = families(6, length=600)
+    (tmp_path / "few.fasta").write_text("".join(f">s{i}\n{t}\n" for i, t in enumerate(texts)))
+    recipe = replace(tiny("metaberta-small", ["holdout=none"]), batch_size=20, steps=1)
+    pretrain([tmp_path / "few.fasta"], tmp_path / "encoder", recipe, threads=1)
+    with pytest.raises(SettingsError, match="60 sequences or pieces to learn from': expected 61"):
+        pretrain([tmp_path / "few.fasta"], tmp_path / "other", replace(recipe, batch_size=61))
+
+
+def test_short_sequences_keep_a_token_in_any_frame() -> None:
+    task = task_of(["ACGTA", "ACG", "CCGT", *families(30)], tiny())
+    for number in range(20):
+        assert task.batch(number, 0).mask.any(1).all()
+
+
+def test_nothing_hidden_is_no_guess() -> None:
+    task = task_of(families(60), tiny())
+    assert task.guess() is not None
+    task._held = task._held.slice(0, 0)
+    assert task.guess() is None
+    assert task.watch() == {}
+
+
+def test_a_checkpoint_is_of_so_many_processes(
+    fasta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Guessing, "guess", failing)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain([fasta], tmp_path / "cut", tiny(), threads=1)
+    monkeypatch.setattr(training, "processes", lambda: 2)
+    with pytest.raises(FolderError, match=r"of another training \(processes differ\)"):
+        pretrain([fasta], tmp_path / "cut", tiny(), threads=1, resume=True)
+
+
 def test_validation_asks_the_hidden_kmers_alone_and_always_the_same() -> None:
     task = task_of(families(60), tiny())
     one = task.guess()
@@ -225,7 +264,7 @@ def test_repeated_and_damaged_records_are_left_out(tmp_path: Path) -> None:
         (
             "barcodebert-small",
             ["batch_size=500"],
-            r"inputs is '\d+ sequences to learn from': expec",
+            r"inputs is '\d+ sequences or pieces to learn from': expec",
         ),
         (
             "barcodebert-small",
@@ -272,6 +311,16 @@ def test_nothing_to_validate_with_is_told(tmp_path: Path) -> None:
 def test_settings_out_of_range(change: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         changed_recipe("barcodebert", [change], Pretraining)
+
+
+def test_settings_of_small_recipes_are_those_of_the_large_ones_too() -> None:
+    for text, meant in (("1", True), ("0", False), ("true", True), ("no", False)):
+        recipe = changed_recipe("barcodebert", [f"network.has_all_frames={text}"], Pretraining)
+        assert recipe.network["has_all_frames"] is meant
+    recipe = changed_recipe("metaberta", ["network.distance_range=0.5"], Pretraining)
+    assert recipe.network["distance_range"] == 0.5
+    with pytest.raises(SettingsError, match="has_all_frames=perhaps': expected a number behind ="):
+        changed_recipe("barcodebert", ["network.has_all_frames=perhaps"], Pretraining)
 
 
 def test_epochs_become_steps() -> None:

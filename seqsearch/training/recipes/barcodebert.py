@@ -14,11 +14,13 @@ FAMILY = "barcodebert"
 NETWORK = {
     "k": 4,
     "bases": 660,
+    "has_all_frames": False,
     "hidden_size": 768,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 3072,
     "max_position_embeddings": 512,
+    "initializer_range": 0.02,
     "hidden_dropout_prob": 0.1,
     "attention_probs_dropout_prob": 0.1,
 }

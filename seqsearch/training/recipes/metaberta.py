@@ -22,6 +22,8 @@ NETWORK = {
     "num_attention_heads": 4,
     "intermediate_size": 512,
     "max_position_embeddings": 200,
+    "initializer_range": 0.02,
+    "distance_range": 0.02,
     "hidden_dropout_prob": 0.1,
     "attention_probs_dropout_prob": 0.1,
 }
