@@ -20,6 +20,8 @@ from seqsearch.search.retrieve import Retriever
 from seqsearch.search.texts import texts_of
 from seqsearch.tables import Bool, Float32, Int64
 
+ASKED = 4  # of the nearest references of each strand, whose words tell which is the query's
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -55,6 +57,10 @@ def find_candidates(
 ) -> Candidates:
     """Search for the nearest references.
 
+    Where both strands are searched, the words of the nearest references of either tell which is the
+    query's; where they do not, it is that with the more similar best one. Similarities alone would
+    not do: a network has never seen the wrong strand, and what it makes of it may be like anything.
+
     Parameters
     ----------
     batch : SequenceBatch
@@ -72,12 +78,24 @@ def find_candidates(
         found[sign] = _corrected(near, cosines, batch, store, retriever.threads)
     sign, (near, similarities) = next(iter(found.items()))
     strands = np.full(near.shape, sign, np.int8)
-    if len(found) == 2 and len(near):  # the strand with the more similar best one; a tie is plus
+    if len(found) == 2 and len(near):
         other, other_similarities = found[MINUS]
-        turned = other_similarities[:, 0] > similarities[:, 0]
+        signs = _agreed(batch, store, np.hstack([near[:, :ASKED], other[:, :ASKED]]), retriever)
+        more_alike = other_similarities[:, 0] > similarities[:, 0]  # a tie is plus
+        turned = np.where(signs == EITHER, more_alike, signs == MINUS)
         near[turned], similarities[turned] = other[turned], other_similarities[turned]
         strands[turned] = MINUS
     return Candidates(store.spans.rows_of(near), near, similarities, strands, similarities)
+
+
+def _agreed(batch: SequenceBatch, store: IndexStore, near: Int64, retriever: Retriever) -> Int8:
+    """(n,) int8: the strand that the words of some references tell; `EITHER` where they differ."""
+    own = texts_of(store, near, batch.lengths)
+    signs = orient(batch, own.batch, own.places, retriever.threads)
+    is_plus, is_minus = (signs == PLUS).any(axis=1), (signs == MINUS).any(axis=1)
+    agreed = np.full(len(signs), EITHER, np.int8)
+    agreed[is_plus & ~is_minus], agreed[is_minus & ~is_plus] = PLUS, MINUS
+    return agreed
 
 
 def unplaced(

@@ -12,7 +12,7 @@ from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.spectrum import Spectrum
 from seqsearch.index.store import IndexStore
-from seqsearch.runs.results import PLUS
+from seqsearch.runs.results import MINUS, PLUS
 from seqsearch.search.candidates import find_candidates
 from seqsearch.search.orient import orient
 from seqsearch.search.rank import (
@@ -91,6 +91,27 @@ def test_the_exponent_is_what_the_index_has_of_its_encoder(
     power = 0.2 if exponent is None else exponent  # older indexes do not say
     expected = np.minimum(cosines * np.minimum(quotient, MOST_LONGER) ** power, 1)
     np.testing.assert_allclose(found.similarities, -np.sort(-expected), atol=2e-6)
+
+
+def test_words_tell_the_strand_where_vectors_of_the_wrong_one_are_like_something(
+    index_folder: Path,
+) -> None:
+    store = IndexStore.open(index_folder)
+    rows = np.arange(0, 60, 2)
+    whole = store.sequences(rows)
+    batch = batch_of([whole.sequence(i)[10:-10] for i in range(len(rows))])
+    right = Spectrum().encode(batch)
+    wrong = Spectrum().encode(store.sequences(rows + 1))  # each exactly like a reference
+    retriever = ExactRetriever(store)
+    found = find_candidates(batch, {PLUS: right, MINUS: wrong}, retriever, store, 10)
+    assert (found.strands == PLUS).all()
+    turned = reverse_complement(batch)
+    found = find_candidates(turned, {PLUS: wrong, MINUS: right}, retriever, store, 10)
+    assert (found.strands == MINUS).all()
+    rng = np.random.default_rng(6)
+    strange = batch_of([random_dna(rng, 400) for _ in rows])
+    found = find_candidates(strange, {PLUS: wrong, MINUS: right}, retriever, store, 10)
+    assert (found.strands == PLUS).all()  # no words in common: the more similar one
 
 
 @pytest.mark.parametrize("threads", [1, 2])
