@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from seqsearch.dna.strand import reverse_complement
 from seqsearch.encoders.base import Encoder
 from seqsearch.errors import FolderError, InputError
 from seqsearch.runs.folder import ASSIGNMENTS, RunFolder
+from seqsearch.search.orient import agreed, orient
 from seqsearch.tables import Bool, Float32, Float64, Int64
 
 
@@ -50,13 +51,31 @@ class MapQueries:
         paths: list[str] = joined.to_pylist()
         return paths
 
-    def vectors(self, encoder: Encoder, references: Float32) -> Float32:
-        """Return (m, d) float32: their vectors, on the strand that is nearer to some reference."""
+    def vectors(
+        self, encoder: Encoder, references: Float32, texts: Callable[[Int64], SequenceBatch]
+    ) -> Float32:
+        """Return (m, d) float32: their vectors, on the strand that the references lie on.
+
+        Words of the references nearest to either strand tell it; where they do not, it is the
+        nearer one.
+
+        Parameters
+        ----------
+        encoder : Encoder
+        references : (n, d) float32
+            Vectors of what is drawn.
+        texts : callable
+            Sequences of some of these.
+        """
         own = encoder.encode(self.batch)
         if encoder.is_strand_free:
             return own
         turned = encoder.encode(reverse_complement(self.batch))
-        is_turned = (turned @ references.T).max(axis=1) > (own @ references.T).max(axis=1)
+        alike = [one @ references.T for one in (own, turned)]
+        nearest, places = np.unique([one.argmax(axis=1) for one in alike], return_inverse=True)
+        signs = agreed(orient(self.batch, texts(nearest), places.reshape(2, -1).T))
+        is_nearer = alike[1].max(axis=1) > alike[0].max(axis=1)
+        is_turned = np.where(signs == 0, is_nearer, signs < 0)
         return np.where(is_turned[:, None], turned, own)
 
 

@@ -193,7 +193,9 @@ class _Drawn:
         vectors = unit(store.vectors(rows))
         self.taxa = self.lineage[:, self._at].astype(np.int64)
         self.found: Silhouettes = cosine_silhouettes(vectors, self.taxa)
-        asked = queries.vectors(encoder, vectors) if len(queries) else vectors[:0]
+        asked = vectors[:0]
+        if len(queries):
+            asked = queries.vectors(encoder, vectors, lambda some: store.sequences(rows[some]))
         together = np.concatenate([vectors, asked])
         places = np.asarray(projected(together, settings.method, settings.seed), np.float64)
         self.xy, self.query_xy = places[: len(rows)], places[len(rows) :]

@@ -14,7 +14,7 @@ from seqsearch.index.store import IndexStore
 from seqsearch.runs.results import EITHER, MINUS, PLUS, Hits, Int8
 from seqsearch.search import overlap
 from seqsearch.search.align import Alignments, align
-from seqsearch.search.orient import orient
+from seqsearch.search.orient import agreed, orient
 from seqsearch.search.rank import correct_for_length, order_by, score
 from seqsearch.search.retrieve import Retriever
 from seqsearch.search.texts import texts_of
@@ -80,22 +80,14 @@ def find_candidates(
     strands = np.full(near.shape, sign, np.int8)
     if len(found) == 2 and len(near):
         other, other_similarities = found[MINUS]
-        signs = _agreed(batch, store, np.hstack([near[:, :ASKED], other[:, :ASKED]]), retriever)
+        asked = np.hstack([near[:, :ASKED], other[:, :ASKED]])
+        own = texts_of(store, asked, batch.lengths)
+        signs = agreed(orient(batch, own.batch, own.places, retriever.threads))
         more_alike = other_similarities[:, 0] > similarities[:, 0]  # a tie is plus
         turned = np.where(signs == EITHER, more_alike, signs == MINUS)
         near[turned], similarities[turned] = other[turned], other_similarities[turned]
         strands[turned] = MINUS
     return Candidates(store.spans.rows_of(near), near, similarities, strands, similarities)
-
-
-def _agreed(batch: SequenceBatch, store: IndexStore, near: Int64, retriever: Retriever) -> Int8:
-    """(n,) int8: the strand that the words of some references tell; `EITHER` where they differ."""
-    own = texts_of(store, near, batch.lengths)
-    signs = orient(batch, own.batch, own.places, retriever.threads)
-    is_plus, is_minus = (signs == PLUS).any(axis=1), (signs == MINUS).any(axis=1)
-    agreed = np.full(len(signs), EITHER, np.int8)
-    agreed[is_plus & ~is_minus], agreed[is_minus & ~is_plus] = PLUS, MINUS
-    return agreed
 
 
 def unplaced(

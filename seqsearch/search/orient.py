@@ -66,6 +66,20 @@ def orient(
     return signs
 
 
+def agreed(signs: Int8) -> Int8:
+    """Return (n,) int8: the strand that all of a query's references tell, or that do at all.
+
+    Examples
+    --------
+    >>> agreed(np.array([[1, 0], [-1, -1], [0, 0], [1, -1]], np.int8)).tolist()
+    [1, -1, 0, 0]
+    """
+    is_plus, is_minus = (signs > 0).any(axis=1), (signs < 0).any(axis=1)
+    found = np.zeros(len(signs), np.int8)
+    found[is_plus & ~is_minus], found[is_minus & ~is_plus] = 1, -1
+    return found
+
+
 def _code_table() -> UInt8:
     codes = np.full(256, 4, np.uint8)
     for code, base in enumerate(b"ACGT"):

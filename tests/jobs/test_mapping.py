@@ -216,8 +216,11 @@ class TestQueries:
         assert not encoder.is_strand_free
         own = library.references.slice(0, 5)
         references = encoder.encode(own)
-        turned = MapQueries(reverse_complement(own), {}).vectors(encoder, references)
-        np.testing.assert_allclose(turned, references)
+        given = MapQueries(reverse_complement(own), {})
+        np.testing.assert_allclose(given.vectors(encoder, references, own.take), references)
+        # Words tell it too where the vectors of the wrong strand are those of other references.
+        wrong = encoder.encode(reverse_complement(own))
+        np.testing.assert_allclose(given.vectors(encoder, wrong, own.take), references)
 
     def test_refused(
         self, index_folder: Path, library_files: Path, run: Path, tmp_path: Path
