@@ -101,7 +101,7 @@ def _nothing(*_: Any) -> None:
     """Stand in for what a checkpoint names and no encoder needs."""
 
 
-# Until torch 2.3 or so the state of BarcodeBERT's scheduler named a method of it, by getattr.
+# By older versions of torch, the state of BarcodeBERT's scheduler names a method of it, by getattr.
 STATE_OF_SCHEDULER = [
     (_nothing, "builtins.getattr"),
     (_nothing, "torch.optim.lr_scheduler.OneCycleLR"),

@@ -67,7 +67,7 @@ def orient(
 
 
 def agreed(signs: Int8) -> Int8:
-    """Return (n,) int8: the strand that all of a query's references tell, or that do at all.
+    """Return (n,) int8: the strand on which all references of a query agree that tell one, or 0.
 
     Examples
     --------
