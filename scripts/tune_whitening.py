@@ -23,7 +23,7 @@ from seqsearch.training.labelled import read_labelled
 from seqsearch.training.sampling import one_of_each
 from seqsearch.training.split import development_split
 from seqsearch.training.validation import mean_right, validate
-from seqsearch.training.vectors import whitened
+from seqsearch.training.vectors import sampled
 
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -65,9 +65,10 @@ def main() -> None:
     for folder in options.encoders:
         encoder = cast(NetworkEncoder, load_encoder(folder))
         known = Known(encoder)
+        sample = known.encode(sampled(encoder, learned, 0))
         for power in (None, *POWERS):
             if power is not None:
-                known.whitening = whitened(encoder, learned, 0, power=power).whitening
+                known.whitening = Whitening.of(sample, power)
             whole, cut = validate(cast(Encoder, known), labelled, split)
             told = "none" if power is None else f"{power:g}"
             print(f"{folder}\t{told}\t{mean_right(whole):.1f}\t{mean_right(cut):.1f}", flush=True)

@@ -139,13 +139,18 @@ def whitened(
     power : float
         As `Whitening` has it.
     """
+    cls, about = type(encoder), (encoder.model, encoder.label, encoder.threads)
+    maker = cls(*about).maker(str(device))
+    vectors = maker.fetch(maker.make(sampled(encoder, batch, seed)))
+    return cls(*about, Whitening.of(vectors, power))
+
+
+def sampled(encoder: NetworkEncoder, batch: SequenceBatch, seed: int) -> SequenceBatch:
+    """Return the sequences that tell how vectors are whitened; see `whitened`."""
     most = max(SAMPLE, 2 * encoder.dim)
     rows = np.random.default_rng(seed).permutation(len(batch))[:most]
     sample = batch.take(np.sort(rows))
-    cls, about = type(encoder), (encoder.model, encoder.label, encoder.threads)
-    maker = cls(*about).maker(str(device))
-    vectors = maker.fetch(maker.make(sample.take(np.flatnonzero(encoder.encodable(sample)))))
-    return cls(*about, Whitening.of(vectors, power))
+    return sample.take(np.flatnonzero(encoder.encodable(sample)))
 
 
 def fresh(family: str, settings: dict[str, Any], label: str) -> NetworkEncoder:
