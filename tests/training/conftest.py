@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,10 @@ from seqsearch.training.labelled import LabelledSet, read_labelled
 @pytest.fixture(scope="session")
 def labelled(index_folder: Path) -> LabelledSet:
     return read_labelled(index_folder)
+
+
+@pytest.fixture(scope="session")
+def two_processes() -> list[str]:
+    """What starts a module twice, on one model."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*launch, "--nproc-per-node", "2", "-m"]
