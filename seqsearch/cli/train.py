@@ -240,7 +240,7 @@ def contrastive(
 
 def _family(start: Path | None) -> str:
     """Return the family of the encoder to start from, which a recipe is named after."""
-    from seqsearch.encoders.base import read_config
+    from seqsearch.encoders.folder import read_config
 
     return "" if start is None else str(read_config(start).get("family", ""))
 

@@ -28,11 +28,11 @@ from seqsearch.encoders.base import (
     Encoder,
     Piece,
     PlaceableEncoder,
-    Tensors,
     WordEncoder,
     WordSketch,
     WordTable,
 )
+from seqsearch.encoders.tensors import Tensors
 from seqsearch.tables import Bool, Float32, Int64
 
 BASES = 1 << 24  # encoded at once on a device: some 2 GB

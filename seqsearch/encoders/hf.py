@@ -22,8 +22,9 @@ from transformers.utils import logging
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import Tokens, has_known, nucleotide_vocabulary
-from seqsearch.encoders.base import CONFIG, WEIGHTS, Tensors, check_no_code, check_no_pickle
+from seqsearch.encoders.folder import CONFIG, WEIGHTS, check_no_code, check_no_pickle
 from seqsearch.encoders.network import NetworkEncoder, fill, masked_sum
+from seqsearch.encoders.tensors import Tensors
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool
 

@@ -14,15 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqsearch.dna.batch import SequenceBatch
-from seqsearch.encoders.base import (
-    Encoder,
-    Piece,
-    Tensors,
-    WordEncoder,
-    config_hash,
-    make_encoder,
-    save_encoder,
-)
+from seqsearch.encoders.base import Encoder, Piece, WordEncoder
+from seqsearch.encoders.folder import config_hash, make_encoder, save_encoder
+from seqsearch.encoders.tensors import Tensors
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool, Float32
 

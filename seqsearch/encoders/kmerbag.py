@@ -25,17 +25,9 @@ from seqsearch.dna.words import (
     vocabulary,
     weight_of,
 )
-from seqsearch.encoders.base import (
-    WORD_EXPONENT,
-    Piece,
-    Shapes,
-    Tensors,
-    WordTable,
-    check_tensors,
-    config_hash,
-    save_encoder,
-    tensors_hash,
-)
+from seqsearch.encoders.base import WORD_EXPONENT, Piece, WordTable
+from seqsearch.encoders.folder import config_hash, save_encoder
+from seqsearch.encoders.tensors import Shapes, Tensors, check_tensors, tensors_hash
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool, Float32, Int32, Int64
 from seqsearch.threads import resolve_threads, spread

@@ -20,13 +20,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from seqsearch.devices.lane import Handed, Lane
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.tokens import Tokens
-from seqsearch.encoders.base import (
-    Tensors,
-    check_tensors,
-    config_hash,
-    save_encoder,
-    tensors_hash,
-)
+from seqsearch.encoders.folder import config_hash, save_encoder
+from seqsearch.encoders.tensors import Tensors, check_tensors, tensors_hash
 from seqsearch.networks.whitening import PREFIX, Whitening
 from seqsearch.tables import Bool, Float32, Int64
 from seqsearch.threads import resolve_threads

@@ -15,15 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from seqsearch.encoders.base import (
-    CONFIG,
-    PICKLES,
-    WEIGHTS,
-    Tensors,
-    check_no_code,
-    read_config,
-)
+from seqsearch.encoders.folder import CONFIG, PICKLES, WEIGHTS, check_no_code, read_config
 from seqsearch.encoders.network import Published
+from seqsearch.encoders.tensors import Tensors
 from seqsearch.errors import FolderError
 
 TRAINER = "pytorch_model.bin"  # what transformers wrote before safetensors

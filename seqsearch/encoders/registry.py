@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqsearch.encoders.base import (
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.folder import (
     CONFIG,
-    Encoder,
     check_no_pickle,
     family_class,
     make_encoder,

@@ -27,15 +27,9 @@ from seqsearch.dna.words import (
     vocabulary,
     weight_of,
 )
-from seqsearch.encoders.base import (
-    WORD_EXPONENT,
-    Piece,
-    Tensors,
-    WordSketch,
-    check_tensors,
-    config_hash,
-    save_encoder,
-)
+from seqsearch.encoders.base import WORD_EXPONENT, Piece, WordSketch
+from seqsearch.encoders.folder import config_hash, save_encoder
+from seqsearch.encoders.tensors import Tensors, check_tensors
 from seqsearch.errors import SettingsError
 from seqsearch.tables import Bool, Float32, Int32, Int64
 from seqsearch.threads import resolve_threads, spread

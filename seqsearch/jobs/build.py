@@ -14,7 +14,8 @@ import numpy as np
 
 from seqsearch.devices.choice import devices_of
 from seqsearch.dna.windows import Windows
-from seqsearch.encoders.base import COMPANIONS, Encoder
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.folder import COMPANIONS
 from seqsearch.encoders.registry import folder_of, load_encoder
 from seqsearch.errors import FolderError, SettingsError
 from seqsearch.index.building import Building

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqsearch.encoders.base import CONFIG, Encoder, clear_encoder, family_class
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.folder import CONFIG, clear_encoder, family_class
 from seqsearch.errors import FolderError, MissingExtraError
 from seqsearch.jobs.training import STATE
 from seqsearch.tables import locked

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqsearch.devices.choice import devices_of
-from seqsearch.encoders.base import CONFIG, Encoder, clear_encoder
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.folder import CONFIG, clear_encoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.errors import FolderError, MissingExtraError, SettingsError
 from seqsearch.jobs.importing import Progress, silent

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.words import count_words
-from seqsearch.encoders.base import Tensors
 from seqsearch.encoders.kmerbag import Shape
+from seqsearch.encoders.tensors import Tensors
 
 LARGEST = 127  # of an int8
 

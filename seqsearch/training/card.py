@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqsearch.dna.digests import UInt64
-from seqsearch.encoders.base import Encoder, read_safetensors, save_tensors
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.tensors import read_safetensors, save_tensors
 from seqsearch.tables import Int64, whole_file
 from seqsearch.training.labelled import LabelledSet
 from seqsearch.training.recipe import Recipe

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.windows import pieces
-from seqsearch.encoders.base import Encoder, family_class
+from seqsearch.encoders.base import Encoder
+from seqsearch.encoders.folder import family_class
 from seqsearch.encoders.network import NetworkEncoder, directions
 from seqsearch.errors import SettingsError
 from seqsearch.networks.whitening import POWER, Whitening

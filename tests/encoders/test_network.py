@@ -16,20 +16,16 @@ from transformers import AutoModel, AutoTokenizer
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.encoders.barcodebert import BarcodeBert, BarcodeBertConfig
-from seqsearch.encoders.base import (
-    WORD_EXPONENT,
-    Tensors,
-    config_hash,
-    make_encoder,
-    tensors_hash,
-)
+from seqsearch.encoders.base import WORD_EXPONENT
 from seqsearch.encoders.cnn import Cnn, CnnConfig
 from seqsearch.encoders.device import DeviceEncoder
+from seqsearch.encoders.folder import config_hash, make_encoder
 from seqsearch.encoders.hybrid import Hybrid
 from seqsearch.encoders.metaberta import MetaBerta, MetaBertaConfig
 from seqsearch.encoders.network import NetworkEncoder
 from seqsearch.encoders.registry import load_encoder
 from seqsearch.encoders.spectrum import Spectrum
+from seqsearch.encoders.tensors import Tensors, tensors_hash
 from seqsearch.errors import FolderError, MissingExtraError, SettingsError
 from seqsearch.jobs.placing import placed
 from seqsearch.networks.pairs import train_pairs
@@ -424,6 +420,7 @@ def test_all_frames_see_what_follows_a_lost_base() -> None:
 
 def test_distances_are_drawn_as_widely_as_the_configuration_says() -> None:
     settings = dict(k=3, bases=40, vocab_size=69, **SMALL)
+    torch.manual_seed(0)
     model = MetaBerta.model_class(MetaBertaConfig(**settings, distance_range=1.0))
     for name, one in model.state_dict().items():
         if name.endswith("distance_embedding.weight"):
