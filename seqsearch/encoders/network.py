@@ -26,7 +26,8 @@ from seqsearch.networks.whitening import PREFIX, Whitening
 from seqsearch.tables import Bool, Float32, Int64
 from seqsearch.threads import resolve_threads
 
-CPU_BASES, GPU_BASES = 1 << 16, 1 << 19  # encoded at once, padding with them
+# Encoded at once, padding with them. A CPU is twice as fast where what is in work fits its caches.
+CPU_BASES, GPU_BASES = 1 << 13, 1 << 19
 
 
 class NetworkEncoder(ABC):

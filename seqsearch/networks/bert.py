@@ -180,7 +180,8 @@ class Attention(nn.Module):
         added = hidden
         if self.distance_embedding is not None:
             near = _by_distance(query, self.distance_embedding.weight, self.farthest)
-            added = near if hidden is None else near + hidden
+            # Kernels of GPUs want masks that stand in memory as they are counted.
+            added = near.contiguous() if hidden is None else near + hidden
         dropout = self.dropout if self.training else 0.0
         seen = functional.scaled_dot_product_attention(query, key, value, added, dropout)
         return seen.transpose(1, 2).flatten(2)
@@ -190,15 +191,16 @@ def _by_distance(query: Tensor, distances: Tensor, farthest: int) -> Tensor:
     """Return (n, heads, length, length) float: what the distance adds to each scaled score.
 
     The vector of query place minus key place stands in row `farthest` - 1 + distance. Products with
-    all distances that occur come first, then those of each pair are picked: a vector for every pair
-    would take `length` times the memory.
+    all distances that occur come first, the farthest key first: so what a query needs, key by key,
+    stands side by side, one place earlier for each query, and is looked at where it stands.
+    Gathering it takes twice as long, and a vector for every pair `length` times the memory.
     """
-    length = query.shape[2]
-    rows = distances[farthest - length : farthest + length - 1]
-    products = query @ rows.T / math.sqrt(query.shape[3])
-    place = torch.arange(length, device=query.device)
-    picked = place[:, None] - place + length - 1
-    return products.gather(3, picked.expand(*query.shape[:2], -1, -1))
+    count, heads, length, size = query.shape
+    rows = distances[farthest - length : farthest + length - 1].flip(0) / math.sqrt(size)
+    products = query.flatten(0, 2) @ rows.T
+    wide = len(rows)
+    strides = (heads * length * wide, length * wide, wide - 1, 1)
+    return products.as_strided((count, heads, length, length), strides, length - 1)
 
 
 def _closing(config: PreTrainedConfig, width: int) -> nn.ModuleDict:

@@ -235,19 +235,22 @@ def test_vectors_are_those_of_the_definition(name: str) -> None:
 def test_whitened_vectors_are_those_of_the_definition(name: str, tmp_path: Path) -> None:
     encoder, batch = random_encoder(name), some_batch(200)
     plain, seen = encoder.encode(batch).astype(np.float64), encoder.encodable(batch)
-    encoder.whitening = Whitening.of(plain[seen].astype(np.float32))
+    encoder.whitening = Whitening.of(plain[seen].astype(np.float32), power=0.25)
     encoder.save(tmp_path)
     loaded = load_encoder(tmp_path)
     saved = loaded.as_tensors()
     centre, axes = saved["whitening.centre"], saved["whitening.axes"]
     np.testing.assert_allclose(centre, plain[seen].mean(0), atol=1e-6)
     expected = (plain[seen] - centre) @ axes.astype(np.float64)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    lengths = np.linalg.norm(expected, axis=1, keepdims=True)
+    expected /= lengths
     vectors = loaded.encode(batch)
     assert not vectors[~seen].any()
     np.testing.assert_allclose(vectors[seen], expected, atol=1e-4)
     placed = DeviceEncoder(loaded, ("cpu", "cpu"))
-    np.testing.assert_allclose(placed.encode(batch), vectors, atol=1e-4)
+    # In other batches the last bits are others, which the narrow axes of a random network widen.
+    rounding = 1e-7 * float(np.linalg.norm(axes, 2) / lengths.min())
+    np.testing.assert_allclose(placed.encode(batch), vectors, atol=rounding)
     assert loaded.content_hash == encoder.content_hash != random_encoder(name).content_hash
     assert loaded.length_exponent == 0
 
