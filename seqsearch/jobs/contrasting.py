@@ -26,6 +26,8 @@ from seqsearch.training.recipe import BAG, Contrastive, Recipe
 from seqsearch.training.validation import mean_right
 
 if TYPE_CHECKING:
+    import torch
+
     from seqsearch.training.contrasting import Body, Contrasting
 
 
@@ -77,15 +79,15 @@ def train_contrastive(
         def right(encoder: Encoder) -> float:
             return mean_right(nearest(encoder, sets, splits)[0])
 
-        def body_of() -> Body:
+        def body_of(device: torch.device) -> Body:
             if network is None:
                 return BagBody(recipe, label, run.threads)
             learned = [one.batch.take(split.train) for one, split in zip(sets, splits, strict=True)]
-            begun = whitened(network(), SequenceBatch.concatenate(learned), recipe.seed)
-            return NetworkBody(begun, label, run.threads)
+            begun = whitened(network(), SequenceBatch.concatenate(learned), recipe.seed, device)
+            return NetworkBody(begun, recipe, label, run.threads)
 
-        def task_of() -> Contrasting:
-            return Contrasting(body_of(), batches, recipe, right)
+        def task_of(device: torch.device) -> Contrasting:
+            return Contrasting(body_of(device), batches, recipe, right)
 
         def measure(_: Any, encoder: Encoder) -> Figures:
             return measured(encoder)

@@ -25,6 +25,8 @@ from seqsearch.training.labelled import read_labelled
 from seqsearch.training.recipe import Finetuning, Recipe
 
 if TYPE_CHECKING:
+    import torch
+
     from seqsearch.training.finetuning import Naming
 
 
@@ -86,8 +88,9 @@ def finetune(
             raise SettingsError("batch-size", final.batch_size, problem)
         label = label_of(recipe, run)
 
-        def task_of() -> Naming:
-            return Naming(network(), sets, splits, classes, final, label, run.threads, processes())
+        def task_of(device: torch.device) -> Naming:
+            where = (label, run.threads, processes(), device)
+            return Naming(network(), sets, splits, classes, final, *where)
 
         def measure(task: Naming, encoder: Encoder) -> Figures:
             return replace(measured(encoder), head_cells=task.cells())

@@ -27,6 +27,8 @@ from seqsearch.training.recipe import Pretraining, Recipe
 from seqsearch.training.split import split_for
 
 if TYPE_CHECKING:
+    import torch
+
     from seqsearch.encoders.network import NetworkEncoder
     from seqsearch.training.pretraining import Guessing
 
@@ -82,7 +84,7 @@ def pretrain(
         _check_sizes(many, held, recipe)
         final = started(recipe.resolved(many, processes()), run, like)
 
-        def task_of() -> Guessing:
+        def task_of(_: torch.device) -> Guessing:
             return Guessing(
                 network(), learned, held, final, label_of(recipe, run), run.threads, processes()
             )

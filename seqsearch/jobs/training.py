@@ -30,6 +30,8 @@ from seqsearch.training.split import Split, split_for
 from seqsearch.training.validation import Cell, validate
 
 if TYPE_CHECKING:
+    import torch
+
     from seqsearch.encoders.network import NetworkEncoder
     from seqsearch.training.loop import Task
 
@@ -124,7 +126,7 @@ class Learning:
 
     sets: Sequence[LabelledSet]
     splits: Sequence[Split]
-    task_of: Callable[[], Task]
+    task_of: Callable[[torch.device], Task]
     measure: Callable[[Any, Encoder], Figures]
     beside: dict[str, Any] = field(default_factory=dict)
 

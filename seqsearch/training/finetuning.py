@@ -28,6 +28,7 @@ from seqsearch.training.vectors import (
     copied,
     in_any_frame,
     pieces_of,
+    vectors_on,
     whitened,
 )
 
@@ -176,6 +177,8 @@ class Naming:
     label : str
     threads : int
     processes : int
+    device : torch.device
+        Where it learns.
     """
 
     def __init__(
@@ -187,7 +190,8 @@ class Naming:
         recipe: Finetuning,
         label: str,
         threads: int,
-        processes: int = 1,
+        processes: int,
+        device: torch.device,
     ) -> None:
         self._like, self._recipe, self._processes = encoder, recipe, processes
         self._label, self._threads, self._sets, self._splits = label, threads, sets, splits
@@ -200,7 +204,7 @@ class Naming:
         self._weights = [recipe.rank_weights[rank] for rank in classes.ranks]
         self._order = Order(len(self._batch), recipe.batch_size, recipe.seed)
         heads = Heads(encoder.dim, classes.sizes, recipe.is_squashed)
-        self._frozen = _Frozen.of(encoder, self._batch) if recipe.is_frozen else None
+        self._frozen = _Frozen.of(encoder, self._batch, device) if recipe.is_frozen else None
         self.model: nn.Module = heads if self._frozen else Namer(VectorModel(encoder), heads)
 
     def batch(self, number: int, process: int) -> Named:
@@ -266,7 +270,7 @@ class Naming:
             inputs = (
                 pieces_of(self._like, some)
                 if self._frozen is None
-                else torch.from_numpy(self._frozen.scaled(self._like.encode(some)))
+                else torch.from_numpy(self._frozen.scaled(vectors_on(self._like, some, device)))
             )
             guesses = _guesses(self.model, inputs, device)
             named[rows] = torch.stack([guess.argmax(1) for guess in guesses], 1).cpu().numpy()
@@ -299,8 +303,8 @@ class _Frozen:
     deviation: float
 
     @classmethod
-    def of(cls, encoder: NetworkEncoder, batch: SequenceBatch) -> _Frozen:
-        vectors = encoder.encode(batch)
+    def of(cls, encoder: NetworkEncoder, batch: SequenceBatch, device: torch.device) -> _Frozen:
+        vectors = vectors_on(encoder, batch, device)
         mean, deviation = float(vectors.mean()), float(vectors.std())
         return cls(_scaled(vectors, mean, deviation), mean, deviation)
 

@@ -78,7 +78,7 @@ class Trained:
 
 
 def train(
-    task_of: Callable[[], Task],
+    task_of: Callable[[torch.device], Task],
     recipe: Recipe,
     folder: Path,
     identity: dict[str, Any],
@@ -92,7 +92,8 @@ def train(
     Parameters
     ----------
     task_of : callable
-        Makes the task; torch's random numbers are those of the recipe's seed then.
+        Makes the task, given where it will learn; torch's random numbers are those of the recipe's
+        seed then.
     recipe : Recipe
         Its steps are known.
     folder : Path
@@ -117,7 +118,7 @@ def train(
     accelerator.wait_for_everyone()  # the first process may have cleared the folder just now
     torch.set_num_threads(resolve_threads(threads))
     torch.manual_seed(recipe.seed)
-    task = task_of()
+    task = task_of(accelerator.device)
     optimizer = recipe.descent.optimizer_of(task.model)
     progressed = load_checkpoint(folder, task.model, optimizer, identity)
     model, optimizer = accelerator.prepare(task.model, optimizer)

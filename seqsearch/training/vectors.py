@@ -17,7 +17,7 @@ from seqsearch.encoders.folder import family_class
 from seqsearch.encoders.network import NetworkEncoder, directions
 from seqsearch.errors import SettingsError
 from seqsearch.networks.whitening import POWER, Whitening
-from seqsearch.tables import Int64
+from seqsearch.tables import Float32, Int64
 
 SAMPLE = 2000  # sequences that tell how vectors are whitened
 
@@ -44,9 +44,27 @@ class Pieces:
         return Pieces(self.ids.to(device), self.mask.to(device), self.counts.to(device))
 
 
-def pieces_of(encoder: NetworkEncoder, batch: SequenceBatch) -> Pieces:
-    """Return what a network takes in of sequences, for vectors of them."""
+def pieces_of(
+    encoder: NetworkEncoder,
+    batch: SequenceBatch,
+    most: int = 0,
+    rng: np.random.Generator | None = None,
+) -> Pieces:
+    """Return what a network takes in of sequences, for vectors of them.
+
+    Parameters
+    ----------
+    encoder : NetworkEncoder
+    batch : SequenceBatch
+    most : int
+        Reading frames of each sequence that are kept, where there are several; 0: all.
+    rng : numpy.random.Generator, optional
+        Draws them.
+    """
     averaged, owner = encoder.averaged(batch)
+    if most and encoder.frames > 1:
+        rows = some_of_each(owner, most, rng or np.random.default_rng())
+        averaged, owner = averaged.take(rows), owner[rows]
     tokens = encoder.tokens(averaged)
     # Attention over nothing but padding is not a number in bf16: pieces without a token are left
     # out, and the sum of such a sequence is zero.
@@ -56,6 +74,18 @@ def pieces_of(encoder: NetworkEncoder, batch: SequenceBatch) -> Pieces:
         torch.from_numpy(tokens.mask[kept]),
         torch.from_numpy(np.bincount(owner[kept], minlength=len(batch))),
     )
+
+
+def some_of_each(owner: Int64, most: int, rng: np.random.Generator) -> Int64:
+    """Return (k,) int64 ascending places, at most so many of each owner, drawn at random.
+
+    >>> owner = np.array([0, 0, 0, 1])
+    >>> owner[some_of_each(owner, 2, np.random.default_rng(0))]
+    array([0, 0, 1])
+    """
+    shuffled = np.lexsort((rng.random(len(owner)), owner))
+    first = np.searchsorted(owner, owner)  # equal owners stand together
+    return np.sort(shuffled[np.arange(len(owner)) - first < most])
 
 
 def in_any_frame(
@@ -123,7 +153,7 @@ def whitened(
     encoder: NetworkEncoder,
     batch: SequenceBatch,
     seed: int,
-    device: torch.device | str = "cpu",
+    device: torch.device,
     power: float = POWER,
 ) -> NetworkEncoder:
     """Return an encoder with the whitening of what its network makes of sequences.
@@ -135,15 +165,20 @@ def whitened(
         Of these at most `SAMPLE` are looked at, or twice as many as there are dimensions.
     seed : int
         Draws them.
-    device : torch.device or str
+    device : torch.device
         Where their vectors are made.
     power : float
         As `Whitening` has it.
     """
     cls, about = type(encoder), (encoder.model, encoder.label, encoder.threads)
-    maker = cls(*about).maker(str(device))
-    vectors = maker.fetch(maker.make(sampled(encoder, batch, seed)))
+    vectors = vectors_on(cls(*about), sampled(encoder, batch, seed), device)
     return cls(*about, Whitening.of(vectors, power))
+
+
+def vectors_on(encoder: NetworkEncoder, batch: SequenceBatch, device: torch.device) -> Float32:
+    """Return (n, dim) float32: what `encode` returns, made on a device."""
+    maker = encoder.maker(str(device))
+    return maker.fetch(maker.make(batch))
 
 
 def sampled(encoder: NetworkEncoder, batch: SequenceBatch, seed: int) -> SequenceBatch:
