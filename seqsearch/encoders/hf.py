@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.errors import LocalEntryNotFoundError, StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
@@ -109,6 +109,12 @@ class HubEncoder(NetworkEncoder):
         except UNREADABLE as error:
             if Path(place).is_dir():
                 check_no_pickle(Path(place))
+            if isinstance(error.__cause__, LocalEntryNotFoundError):  # nor is it in the cache
+                raise SettingsError(
+                    "encoder",
+                    f"hf:{name}",
+                    "one fetched before, for the hub cannot be reached",
+                ) from error
             raise _refused(name, "one that transformers reads by itself", error) from error
         lacking = sorted(key for key in report["missing_keys"] if not key.startswith(POOLERS))
         if lacking:

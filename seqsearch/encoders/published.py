@@ -9,6 +9,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from re import search
 from typing import Any
+from warnings import catch_warnings
 
 import torch
 from safetensors import SafetensorError
@@ -104,7 +105,10 @@ STATE_OF_SCHEDULER = [
 
 def _unpickled(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals([Namespace, *STATE_OF_SCHEDULER]):
+        with (
+            torch.serialization.safe_globals([Namespace, *STATE_OF_SCHEDULER]),
+            catch_warnings(action="ignore"),  # of protocols of pickles, which an error follows
+        ):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
         raise FolderError(
@@ -138,8 +142,10 @@ def _plain(settings: Any) -> Mapping[str, Any]:
 
 
 def _why(error: Exception) -> str:
-    """Return what torch says, less its advice on how to run the code after all."""
+    """Say what torch found; not in its words, which advise to run the code after all."""
     asked = search(r"GLOBAL ([\w.]+)", str(error))
     if asked:
         return f"it needs {asked[1]}"
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    if "zip archive" in str(error):
+        return "it is damaged or cut off"
+    return "torch.save wrote no such file"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +192,17 @@ def test_loading_draws_no_progress_bar(tmp_path: Path, capfd: pytest.CaptureFixt
     capfd.readouterr()
     load_encoder(f"hf:{folder}").encode(BATCH)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    code = "from seqsearch.encoders.hf import HubEncoder; HubEncoder.from_hub('nobody/nothing')"
+    # The hub's library reads this when it is imported: it asks nobody, as without a network.
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=offline, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "seqsearch.errors.SettingsError: encoder is 'hf:nobody/nothing': expected one fetched "
+        "before, for the hub cannot be reached"
+    )

@@ -8,6 +8,8 @@ names are written down as version 4 made them.
 from __future__ import annotations
 
 import json
+import pickle
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -265,9 +267,18 @@ def test_no_code_is_run(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=told):
         convert_checkpoint(path, tmp_path / "made")
     assert not (tmp_path / "ran").exists()
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(FolderError, match="not a checkpoint that can be read"):
-        convert_checkpoint(path, tmp_path / "made")
+    whole = path.read_bytes()
+    for content, why in (
+        (whole[:-100], "it is damaged or cut off"),
+        (b"nothing of the kind", "torch.save wrote no such file"),
+        (b">a\nACGT\n", "torch.save wrote no such file"),
+        (b"", "torch.save wrote no such file"),
+        (pickle.dumps({"a": 1}, protocol=4), "torch.save wrote no such file"),
+    ):
+        path.write_bytes(content)
+        with warnings.catch_warnings(action="error"), pytest.raises(FolderError) as told:
+            convert_checkpoint(path, tmp_path / "made")
+        assert str(told.value).endswith(f"that can be read without running code ({why})")
 
 
 def folder_of(tmp_path: Path, **config: Any) -> Path:
