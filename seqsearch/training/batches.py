@@ -27,9 +27,6 @@ class Inputs(Protocol):
         ...
 
 
-Drawn = Callable[[SequenceBatch, np.random.Generator], Inputs]
-
-
 @dataclass(frozen=True)
 class Batch:
     """What one step learns from.
@@ -99,14 +96,14 @@ class Batches:
         odds = np.array(kept) * np.sqrt([len(s.groups.odds) for s in self.sources])
         self._odds: Float64 = odds / odds.sum()
 
-    def at(self, step: int, process: int, inputs: Drawn) -> Batch:
+    def at(self, step: int, process: int, inputs: Callable[[SequenceBatch], Inputs]) -> Batch:
         """Return a batch; each process draws its own.
 
         Parameters
         ----------
         step, process : int
         inputs : callable
-            Makes of sequences what the model takes in; may draw.
+            Makes of sequences what the model takes in.
         """
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, step, process])
@@ -118,7 +115,7 @@ class Batches:
         changed = augment(whole, recipe.augmentation, int(rng.integers(2**62)))
         spectra = self._spectrum.encode(changed) if recipe.spectrum_in_loss else None
         return Batch(
-            inputs(changed, rng),
+            inputs(changed),
             torch.from_numpy(source.lineage[rows]),
             source.weights,
             None if spectra is None else torch.from_numpy(spectra),

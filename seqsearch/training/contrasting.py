@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,8 +28,8 @@ class Body(Protocol):
         """What learns."""
         ...
 
-    def inputs(self, batch: SequenceBatch, rng: np.random.Generator, /) -> Inputs:
-        """Return what the module takes in, drawn where there is a choice."""
+    def inputs(self, batch: SequenceBatch) -> Inputs:
+        """Return what the module takes in."""
         ...
 
     def vectors(self, module: nn.Module, inputs: Any, /) -> Tensor:
@@ -49,7 +48,7 @@ class BagBody:
         self.module = BagModel(recipe.bag, recipe.dropout)
         self._recipe, self._label, self._threads = recipe, label, threads
 
-    def inputs(self, batch: SequenceBatch, _: np.random.Generator) -> Counted:
+    def inputs(self, batch: SequenceBatch) -> Counted:
         """Return the words of sequences."""
         return Counted.of(batch, self._recipe.bag)
 
@@ -71,15 +70,13 @@ class BagBody:
 class NetworkBody:
     """The network of an encoder."""
 
-    def __init__(
-        self, encoder: NetworkEncoder, recipe: Contrastive, label: str, threads: int
-    ) -> None:
+    def __init__(self, encoder: NetworkEncoder, label: str, threads: int) -> None:
         self.module = VectorModel(encoder)
-        self._recipe, self._label, self._threads = recipe, label, threads
+        self._label, self._threads = label, threads
 
-    def inputs(self, batch: SequenceBatch, rng: np.random.Generator) -> Pieces:
+    def inputs(self, batch: SequenceBatch) -> Pieces:
         """Return the tokens of sequences."""
-        return pieces_of(self.module.like, batch, self._recipe.frames, rng)
+        return pieces_of(self.module.like, batch)
 
     def vectors(self, module: nn.Module, inputs: Pieces) -> Tensor:
         """Return (n, dim) float32, L2-normalised."""

@@ -128,9 +128,6 @@ class Contrastive(Recipe):
         Share of a batch drawn from a few families.
     dropout : float
         Share of the words of a bag left out.
-    frames : int
-        Reading frames, drawn, in which a step sees a sequence, where a network's vector is the mean
-        over several; 0: all.
     """
 
     command: ClassVar[str] = "contrastive"
@@ -150,7 +147,6 @@ class Contrastive(Recipe):
     augmentation: Augmentation = field(default_factory=Augmentation)
     shared: float = 0.5
     dropout: float = 0.0
-    frames: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,7 +159,6 @@ class Contrastive(Recipe):
         for name in ("spectrum_weight", "spectrum_in_loss", "dropout"):
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")
         check(0 <= self.shared <= 1, "shared", self.shared, "a number in [0, 1]")
-        check(self.frames >= 0, "frames", self.frames, "0, or how many reading frames")
 
     def spectrum(self, threads: int = 0) -> Spectrum:
         """Return the untrained part."""

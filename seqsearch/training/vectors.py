@@ -44,27 +44,9 @@ class Pieces:
         return Pieces(self.ids.to(device), self.mask.to(device), self.counts.to(device))
 
 
-def pieces_of(
-    encoder: NetworkEncoder,
-    batch: SequenceBatch,
-    most: int = 0,
-    rng: np.random.Generator | None = None,
-) -> Pieces:
-    """Return what a network takes in of sequences, for vectors of them.
-
-    Parameters
-    ----------
-    encoder : NetworkEncoder
-    batch : SequenceBatch
-    most : int
-        Reading frames of each sequence that are kept, where there are several; 0: all.
-    rng : numpy.random.Generator, optional
-        Draws them.
-    """
+def pieces_of(encoder: NetworkEncoder, batch: SequenceBatch) -> Pieces:
+    """Return what a network takes in of sequences, for vectors of them."""
     averaged, owner = encoder.averaged(batch)
-    if most and encoder.frames > 1:
-        rows = some_of_each(owner, most, rng or np.random.default_rng())
-        averaged, owner = averaged.take(rows), owner[rows]
     tokens = encoder.tokens(averaged)
     # Attention over nothing but padding is not a number in bf16: pieces without a token are left
     # out, and the sum of such a sequence is zero.
@@ -74,18 +56,6 @@ def pieces_of(
         torch.from_numpy(tokens.mask[kept]),
         torch.from_numpy(np.bincount(owner[kept], minlength=len(batch))),
     )
-
-
-def some_of_each(owner: Int64, most: int, rng: np.random.Generator) -> Int64:
-    """Return (k,) int64 ascending places, at most so many of each owner, drawn at random.
-
-    >>> owner = np.array([0, 0, 0, 1])
-    >>> owner[some_of_each(owner, 2, np.random.default_rng(0))]
-    array([0, 0, 1])
-    """
-    shuffled = np.lexsort((rng.random(len(owner)), owner))
-    first = np.searchsorted(owner, owner)  # equal owners stand together
-    return np.sort(shuffled[np.arange(len(owner)) - first < most])
 
 
 def in_any_frame(

@@ -32,7 +32,7 @@ from seqsearch.training.finetuning import Classes, Naming, summed_loss
 from seqsearch.training.labelled import LabelledSet, read_labelled
 from seqsearch.training.recipe import Contrastive, Finetuning, Recipe
 from seqsearch.training.validation import mean_right
-from seqsearch.training.vectors import Pieces, VectorModel, fresh, pieces_of, whitened
+from seqsearch.training.vectors import VectorModel, fresh, pieces_of, whitened
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 TINY |= {"intermediate_size": 32, "max_position_embeddings": 200}
@@ -58,13 +58,6 @@ def recipe_for(command: str, family: str, *changes: str, **settings: Any) -> Any
 def train(command: str, indexes: list[Path], out: Path, recipe: Recipe, **how: Any) -> Any:
     job: Any = {"finetune": finetune, "contrastive": train_contrastive}[command]
     return job(indexes, out, recipe, threads=1, **how)
-
-
-def seen_of(pieces: Pieces) -> list[tuple[int, ...]]:
-    """Of each piece the number of its sequence, then its tokens."""
-    owners = torch.repeat_interleave(torch.arange(len(pieces.counts)), pieces.counts).tolist()
-    rows = zip(owners, pieces.ids, pieces.mask, strict=True)
-    return [(owner, *ids[mask].tolist()) for owner, ids, mask in rows]
 
 
 def some_batch(count: int = 12, seed: int = 0) -> SequenceBatch:
@@ -96,27 +89,6 @@ def test_vectors_in_training_are_those_of_the_encoder(
     expected = {"metaberta": "network.encoder.layer.1."}.get(family, "no such layer")
     assert all(name.startswith(expected) for name in resting)
     assert bool(resting) == (family == "metaberta")
-
-
-def test_a_step_sees_as_many_frames_as_it_should_drawn_evenly() -> None:
-    torch.manual_seed(1)
-    settings = NETWORKS["barcodebert"] | {"has_all_frames": True}
-    encoder, text = fresh("barcodebert", settings, "test"), b"ACGTTGCA" * 10
-    batch = SequenceBatch.from_clean([""] * 3, [text, b"ACGTA", b"GGATTCAGGATT"])
-    every = pieces_of(encoder, batch)
-    assert every.counts.tolist() == [4, 2, 4]  # of five bases two frames have a 4-mer
-    drawn = dict.fromkeys(seen_of(every), 0)
-    assert len(drawn) == 10
-    for seed in range(200):
-        seen = pieces_of(encoder, batch, 2, np.random.default_rng(seed))
-        assert seen.counts.tolist() == [2, 2, 2]
-        for one in seen_of(seen):
-            drawn[one] += 1
-    # Two of four frames, 200 times: 100 each, with a deviation of 7; both of the short one always.
-    expected = np.array([100] * 4 + [200] * 2 + [100] * 4)
-    assert np.abs(np.array(list(drawn.values())) - expected).max() < 28
-    alone = fresh("metaberta", NETWORKS["metaberta"], "test")  # its pieces are no frames
-    assert pieces_of(alone, batch, 1).counts.tolist() == pieces_of(alone, batch).counts.tolist()
 
 
 @pytest.mark.parametrize("family", list(NETWORKS))
