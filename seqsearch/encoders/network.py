@@ -26,8 +26,9 @@ from seqsearch.networks.whitening import PREFIX, Whitening
 from seqsearch.tables import Bool, Float32, Int64
 from seqsearch.threads import resolve_threads
 
-# Encoded at once, padding with them. A CPU is twice as fast where what is in work fits its caches.
-CPU_BASES, GPU_BASES = 1 << 13, 1 << 19
+# Encoded at once, padding with them: by a thread of a CPU, which is twice as fast where what is in
+# work fits its caches, and by a GPU.
+THREAD_BASES, GPU_BASES = 1 << 13, 1 << 19
 
 
 class NetworkEncoder(ABC):
@@ -258,7 +259,7 @@ class NetworkMaker:
         widths = self._encoder.widths(pieces)
         order = np.argsort(widths, kind="stable")
         sums = torch.empty((len(pieces), self._encoder.dim), device=self._lane.device)
-        most = GPU_BASES if self._lane.is_gpu else CPU_BASES
+        most = GPU_BASES if self._lane.is_gpu else THREAD_BASES * torch.get_num_threads()
         for start, stop in groups(widths[order], most):
             rows = order[start:stop]
             tokens = self._encoder.tokens(pieces.take(rows))

@@ -19,8 +19,9 @@ from seqsearch.errors import SettingsError
 from seqsearch.networks.whitening import POWER, Whitening
 from seqsearch.tables import Float32, Int64
 
-# Looked at at once, padding with them: what fits a CPU's caches takes two thirds of the time.
-CPU_TOKENS = 1 << 11
+# Looked at at once by a thread, padding with them: what fits a CPU's caches takes two thirds of the
+# time.
+THREAD_TOKENS = 1 << 11
 SAMPLE = 2000  # sequences that tell how vectors are whitened
 
 
@@ -110,7 +111,8 @@ class VectorModel(nn.Module):
         widths = mask.sum(1)
         order = widths.argsort(stable=True)
         parts = []
-        for start, stop in groups(widths[order].numpy(), CPU_TOKENS):
+        most = THREAD_TOKENS * torch.get_num_threads()
+        for start, stop in groups(widths[order].numpy(), most):
             rows = order[start:stop]
             width = int(widths[rows[-1]])
             parts.append(self.like.summed(self.network, ids[rows, :width], mask[rows, :width]))
