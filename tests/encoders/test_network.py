@@ -249,7 +249,7 @@ def test_whitened_vectors_are_those_of_the_definition(name: str, tmp_path: Path)
     np.testing.assert_allclose(vectors[seen], expected, atol=1e-4)
     placed = DeviceEncoder(loaded, ("cpu", "cpu"))
     # In other batches the last bits are others, which the narrow axes of a random network widen.
-    rounding = 1e-7 * float(np.linalg.norm(axes, 2) / lengths.min())
+    rounding = 5e-7 * float(np.linalg.norm(axes, 2) / lengths.min())
     np.testing.assert_allclose(placed.encode(batch), vectors, atol=rounding)
     assert loaded.content_hash == encoder.content_hash != random_encoder(name).content_hash
     assert loaded.length_exponent == 0
