@@ -61,6 +61,7 @@ class HubEncoder(NetworkEncoder):
     family: ClassVar[str] = "hf"
     model_class = PreTrainedModel
     config_class = PreTrainedConfig
+    is_reentrant: ClassVar[bool] = False  # some keep what they computed last (rotations of ESM)
 
     def __init__(
         self,

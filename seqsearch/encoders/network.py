@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import get_annotations
@@ -37,7 +38,8 @@ class NetworkEncoder(ABC):
     A vector is the mean over the tokens of a sequence, of all its pieces where it is cut into such
     (or read in several frames), normalised; then whitened, where a training of this package has
     found how. Sums of floats depend in their last bits on what stands beside a sequence in a batch
-    and on the device, so vectors do too (a few 1e-7).
+    and on the device, so vectors do too (a few 1e-7). They do not on the number of threads, but for
+    networks of transformers' own.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ class NetworkEncoder(ABC):
     device: ClassVar[str] = "cpu"
     is_sum: ClassVar[bool] = True  # over tokens, so that a mean can be made of it
     added: ClassVar[Mapping[str, Any]] = {}  # settings that older folders lack: what they were then
+    is_reentrant: ClassVar[bool] = True  # several threads may run the network at once
     is_strand_free: ClassVar[bool] = False
     # What has learned from pieces knows them, and what has not is not helped: tried on held-out
     # references, a power of .2 cost a pretrained network a point, a contrastive one fourteen.
@@ -256,16 +259,35 @@ class NetworkMaker:
 
     def _sums(self, pieces: SequenceBatch) -> Tensor:
         """Return (p, dim) float32; pieces of about one length go through the network together."""
+        sums = torch.empty((len(pieces), self._encoder.dim), device=self._lane.device)
+
+        def look(rows: Int64, tokens: Tokens) -> None:
+            ids, mask = self._lane.upload(tokens.ids), self._lane.upload(tokens.mask)
+            with torch.no_grad():  # threads begin without it
+                sums[self._lane.upload(rows)] = self._encoder.summed(self._model, ids, mask)
+
+        if self._lane.is_gpu or not self._encoder.is_reentrant:
+            most = GPU_BASES if self._lane.is_gpu else THREAD_BASES * torch.get_num_threads()
+            for part in self._parts(pieces, most):
+                look(*part)
+            return sums
+        # Each thread its own: several at one product wait for each other, very long where other
+        # programs keep the cores busy.
+        with ThreadPoolExecutor(
+            resolve_threads(self._encoder.threads), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            parts = self._parts(pieces, THREAD_BASES)
+            for done in [pool.submit(look, *part) for part in parts]:
+                done.result()
+        return sums
+
+    def _parts(self, pieces: SequenceBatch, most: int) -> Iterator[tuple[Int64, Tokens]]:
+        """Yield rows of pieces, and their tokens, which make at most so many bases."""
         widths = self._encoder.widths(pieces)
         order = np.argsort(widths, kind="stable")
-        sums = torch.empty((len(pieces), self._encoder.dim), device=self._lane.device)
-        most = GPU_BASES if self._lane.is_gpu else THREAD_BASES * torch.get_num_threads()
         for start, stop in groups(widths[order], most):
             rows = order[start:stop]
-            tokens = self._encoder.tokens(pieces.take(rows))
-            ids, mask = self._lane.upload(tokens.ids), self._lane.upload(tokens.mask)
-            sums[self._lane.upload(rows)] = self._encoder.summed(self._model, ids, mask)
-        return sums
+            yield rows, self._encoder.tokens(pieces.take(rows))
 
 
 def fill(model: PreTrainedModel, tensors: Tensors) -> None:

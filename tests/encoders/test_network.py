@@ -347,6 +347,16 @@ def test_batch_and_device_change_nothing_but_rounding(name: str) -> None:
     assert encoder.encode(batch.slice(0, 0)).shape == (0, 12)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_change_nothing(name: str) -> None:
+    batch, vectors = some_batch(300), {}
+    for threads in (1, 3):
+        encoder = random_encoder(name)
+        encoder.threads = threads
+        vectors[threads] = encoder.encode(batch)
+    assert vectors[1].tobytes() == vectors[3].tobytes()
+
+
 def test_hybrids_of_networks_run_on_the_cpu() -> None:
     hybrid = Hybrid((random_encoder("cnn"), Spectrum("1111", 64)), (0.5, 0.5), "test")
     vectors = hybrid.encode(some_batch())
