@@ -84,7 +84,8 @@ def train_contrastive(
                 return BagBody(recipe, label, run.threads)
             learned = [one.batch.take(split.train) for one, split in zip(sets, splits, strict=True)]
             begun = whitened(network(), SequenceBatch.concatenate(learned), recipe.seed, device)
-            return NetworkBody(begun, label, run.threads)
+            share = 0.0 if run.start is None else recipe.start_share
+            return NetworkBody(begun, label, run.threads, share)
 
         def task_of(device: torch.device) -> Contrasting:
             return Contrasting(body_of(device), batches, recipe, right)

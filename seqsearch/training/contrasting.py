@@ -17,7 +17,7 @@ from seqsearch.training.bag import BagModel, Counted
 from seqsearch.training.batches import Batch, Batches, Inputs
 from seqsearch.training.objectives import batch_hard_triplet, hierarchical_supcon
 from seqsearch.training.recipe import Contrastive
-from seqsearch.training.vectors import Pieces, VectorModel, pieces_of
+from seqsearch.training.vectors import Pieces, VectorModel, copied, pieces_of
 
 
 class Body(Protocol):
@@ -68,11 +68,23 @@ class BagBody:
 
 
 class NetworkBody:
-    """The network of an encoder."""
+    """The network of an encoder.
 
-    def __init__(self, encoder: NetworkEncoder, label: str, threads: int) -> None:
+    Parameters
+    ----------
+    encoder : NetworkEncoder
+    label : str
+    threads : int
+    start_share : float
+        Share of the weights as they are now in those of `encoder()`.
+    """
+
+    def __init__(
+        self, encoder: NetworkEncoder, label: str, threads: int, start_share: float = 0.0
+    ) -> None:
         self.module = VectorModel(encoder)
         self._label, self._threads = label, threads
+        self._share, self._start = start_share, copied(encoder, label, threads)
 
     def inputs(self, batch: SequenceBatch) -> Pieces:
         """Return the tokens of sequences."""
@@ -83,8 +95,14 @@ class NetworkBody:
         return self.module.directions(module(inputs.ids, inputs.mask, inputs.counts))
 
     def encoder(self) -> Encoder:
-        """Return the encoder as it is now."""
-        return self.module.encoder(self._label, self._threads)
+        """Return the encoder as it is now, a copy."""
+        done = self.module.encoder(self._label, self._threads)
+        if self._share:
+            start = self._start.model.state_dict()
+            for name, one in done.model.state_dict().items():
+                if one.is_floating_point():
+                    one.lerp_(start[name], self._share)
+        return done
 
 
 class Contrasting:

@@ -128,6 +128,10 @@ class Contrastive(Recipe):
         Share of a batch drawn from a few families.
     dropout : float
         Share of the words of a bag left out.
+    start_share : float
+        Share of the weights that a network started from in those of the finished one: it keeps more
+        of what it knew of taxa that are not learned from (Wortsman et al. 2022, "Robust
+        fine-tuning of zero-shot models", arXiv:2109.01903). Nothing where it starts from nothing.
     """
 
     command: ClassVar[str] = "contrastive"
@@ -147,6 +151,7 @@ class Contrastive(Recipe):
     augmentation: Augmentation = field(default_factory=Augmentation)
     shared: float = 0.5
     dropout: float = 0.0
+    start_share: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,7 +161,7 @@ class Contrastive(Recipe):
         check(is_even, "batch-size", self.batch_size, "an even number, 4 or more")
         check(self.epochs == 0, "epochs", self.epochs, "0: batches are drawn, give steps")
         check(self.temperature > 0, "temperature", self.temperature, "more than 0")
-        for name in ("spectrum_weight", "spectrum_in_loss", "dropout"):
+        for name in ("spectrum_weight", "spectrum_in_loss", "dropout", "start_share"):
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")
         check(0 <= self.shared <= 1, "shared", self.shared, "a number in [0, 1]")
 

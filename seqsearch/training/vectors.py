@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from seqsearch.dna.batch import SequenceBatch
 from seqsearch.dna.windows import pieces
-from seqsearch.encoders.base import Encoder
 from seqsearch.encoders.folder import family_class
 from seqsearch.encoders.network import NetworkEncoder, directions, groups
 from seqsearch.errors import SettingsError
@@ -100,7 +99,7 @@ class VectorModel(nn.Module):
         """Return (n, dim) float32: the encoder's vectors of these sums."""
         return directions(sums, self.whitening)
 
-    def encoder(self, label: str, threads: int) -> Encoder:
+    def encoder(self, label: str, threads: int) -> NetworkEncoder:
         """Return the encoder as it is now, a copy."""
         return copied(self.like, label, threads)
 

@@ -206,6 +206,29 @@ def test_a_resumed_training_ends_in_the_same_model(
     assert is_same == (family == "linear-probe")
 
 
+def test_a_share_of_the_start_stays(index_folder: Path, tmp_path: Path) -> None:
+    first = start("barcodebert", tmp_path / "start")
+
+    def made(share: float, place: str, start_from: Path | None) -> Any:
+        tiny = [f"network.{name}={value}" for name, value in TINY.items()]
+        tiny += [f"start_share={share}", "learning_rate=0.1"]  # it warms up
+        recipe = recipe_for("contrastive", "barcodebert", *tiny)
+        return train("contrastive", [index_folder], tmp_path / place, recipe, start=start_from)
+
+    before = load_file(first / "model.safetensors")
+    learned = made(0, "all", first).encoder.as_tensors()
+    mixed = made(0.25, "share", first).encoder.as_tensors()
+    assert any(np.abs(learned[name] - before[name]).max() > 1e-4 for name in before)
+    for name, one in mixed.items():
+        expected = learned[name]  # the whitening's, which does not learn
+        if name in before:
+            expected = 0.75 * learned[name] + 0.25 * before[name]
+        np.testing.assert_allclose(one, expected, atol=1e-6)
+    # Nothing is left of weights that were only drawn.
+    alone = [made(share, f"alone-{share}", None).encoder for share in (0, 0.25)]
+    assert alone[0].content_hash == alone[1].content_hash
+
+
 def test_heads_learn_to_name(index_folder: Path, tmp_path: Path) -> None:
     changes = ["network.bases=300", "network.channels=8,8,8", "network.hidden_size=64"]
     recipe = recipe_for("finetune", "cnn", *changes, steps=60, batch_size=64)

@@ -172,6 +172,7 @@ def test_a_strangers_folder_is_left_alone(index_folder: Path, tmp_path: Path) ->
         ("steps=0", "steps is 0"),
         ("batch_size=7", "batch-size is 7"),
         ("dropout=1", "dropout is 1"),
+        ("start_share=1", "start_share is 1"),
         ("objective=mse", "objective is 'mse'"),
         ("holdout=all", "holdout is 'all'"),
         ("nothing=1", "set is 'nothing'"),

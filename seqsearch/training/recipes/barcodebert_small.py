@@ -8,6 +8,11 @@ than BERT's .02, which is for 768 dimensions: .08 is about 1 over the root of 12
 step give more steps in the same time. There is no dropout: a network this small does not learn by
 heart what it sees a few times, and without it a step takes half as long (random numbers are slow on
 a CPU, and keep attention off its fast path).
+
+Learning from names, a network this small soon knows the species that it sees, and names genera that
+it does not see worse than after a third of the steps: half of the weights that it started from stay.
+A step sees a sequence in all frames; in one or two, drawn, of three times as many sequences it
+learned nothing that helped.
 """
 
 from dataclasses import replace
@@ -50,7 +55,8 @@ CONTRASTIVE = replace(
     name="barcodebert-small",
     network=NETWORK,
     batch_size=32,
-    steps=600,
+    steps=1800,
     learning_rate=3e-4,
+    start_share=0.5,
     descent=replace(barcodebert.CONTRASTIVE.descent, warmup=50),
 )
