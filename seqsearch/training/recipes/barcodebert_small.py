@@ -9,10 +9,10 @@ step give more steps in the same time. There is no dropout: a network this small
 heart what it sees a few times, and without it a step takes half as long (random numbers are slow on
 a CPU, and keep attention off its fast path).
 
-Learning from names, a network this small soon knows the species that it sees, and names genera that
-it does not see worse than after a third of the steps: half of the weights that it started from stay.
-A step sees a sequence in all frames; in one or two, drawn, of three times as many sequences it
-learned nothing that helped.
+Learning from names, a network this small soon knows the species that it sees, and names the genera
+of those that it does not see worse than after a third of the steps: half of the weights that it
+started from stay. A step sees a sequence in all frames; in one or two, drawn, of three times as
+many sequences it learned nothing that helped.
 """
 
 from dataclasses import replace
