@@ -129,9 +129,9 @@ class Contrastive(Recipe):
     dropout : float
         Share of the words of a bag left out.
     start_share : float
-        Share of the weights that a network started from in those of the finished one: it keeps more
-        of what it knew of taxa that are not learned from (Wortsman et al. 2022, "Robust
-        fine-tuning of zero-shot models", arXiv:2109.01903). Nothing where it starts from nothing.
+        Share of the weights that a network started from in those of the finished one, which then
+        knows more of what it does not learn from (Wortsman et al. 2022, "Robust fine-tuning of
+        zero-shot models", arXiv:2109.01903). Nothing stays where it starts from nothing.
     """
 
     command: ClassVar[str] = "contrastive"

@@ -9,8 +9,8 @@ step give more steps in the same time. There is no dropout: a network this small
 heart what it sees a few times, and without it a step takes half as long (random numbers are slow on
 a CPU, and keep attention off its fast path).
 
-Learning from names, a network this small soon knows the species that it sees, and names the genera
-of those that it does not see worse than after a third of the steps: half of the weights that it
+The longer so small a network learns from names, the better it reads fragments, and the worse it
+tells the genera of species that it does not learn from (docs/encoders.md): half of the weights it
 started from stay. A step sees a sequence in all frames; in one or two, drawn, of three times as
 many sequences it learned nothing that helped.
 """
