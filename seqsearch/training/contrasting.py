@@ -84,7 +84,8 @@ class NetworkBody:
     ) -> None:
         self.module = VectorModel(encoder)
         self._label, self._threads = label, threads
-        self._share, self._start = start_share, copied(encoder, label, threads)
+        self._share = start_share
+        self._start = copied(encoder, label, threads) if start_share else None
 
     def inputs(self, batch: SequenceBatch) -> Pieces:
         """Return the tokens of sequences."""
@@ -97,7 +98,7 @@ class NetworkBody:
     def encoder(self) -> Encoder:
         """Return the encoder as it is now, a copy."""
         done = self.module.encoder(self._label, self._threads)
-        if self._share:
+        if self._start is not None:
             start = self._start.model.state_dict()
             for name, one in done.model.state_dict().items():
                 if one.is_floating_point():

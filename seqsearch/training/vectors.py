@@ -18,8 +18,7 @@ from seqsearch.errors import SettingsError
 from seqsearch.networks.whitening import POWER, Whitening
 from seqsearch.tables import Float32, Int64
 
-# Looked at at once by a thread, padding with them: what fits a CPU's caches takes two thirds of the
-# time.
+# Looked at at once by a thread, padding with them: what fits a CPU's caches is faster.
 THREAD_TOKENS = 1 << 11
 SAMPLE = 2000  # sequences that tell how vectors are whitened
 
